@@ -1,0 +1,2 @@
+//! The event loop without Python.
+#![forbid(unsafe_code)]

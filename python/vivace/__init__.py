@@ -1,0 +1,2 @@
+"""asyncio with a Rust engine."""
+from . import _native as _native
