@@ -22,6 +22,8 @@ from typing import Any
 
 from ._loop import EventLoop
 
+ASYNCIO_LOOP: Any = asyncio.SelectorEventLoop
+
 
 def make_vivace_the_default() -> None:
     """Let ``asyncio.SelectorEventLoop()`` make a `vivace.EventLoop`, which is a subclass of it.
@@ -29,27 +31,20 @@ def make_vivace_the_default() -> None:
     That covers asyncio.run, Runner, new_event_loop, the default policy, unittest and, where it
     exists, asyncio.EventLoop, in all threads, in forked children and in those of multiprocessing.
     """
-    selector_loop = asyncio.SelectorEventLoop
-    if isinstance(selector_loop.__dict__.get("__new__"), _AnswerWithVivace):
-        return
-    selector_loop.__new__ = _AnswerWithVivace(selector_loop)  # type: ignore[method-assign]
-    _tell_spawned_children()
+    if ASYNCIO_LOOP.__new__ is not _new:
+        ASYNCIO_LOOP.__new__ = staticmethod(_new)
+        _tell_spawned_children()
 
 
-class _AnswerWithVivace(staticmethod):  # type: ignore[type-arg]
-    """The ``__new__`` that is put into asyncio's class."""
-
-    def __init__(self, selector_loop: type[asyncio.SelectorEventLoop]) -> None:
-        def new(cls: Any, *args: Any, **kwargs: Any) -> Any:
-            if cls is selector_loop and not args and not kwargs:
-                # type.__call__ goes on to call __init__, as this is an instance of cls.
-                return EventLoop.__new__(EventLoop)
-            inherited = super(selector_loop, cls).__new__
-            if inherited is object.__new__:
-                return inherited(cls)
-            return inherited(cls, *args, **kwargs)
-
-        super().__init__(new)
+def _new(cls: Any, *args: Any, **kwargs: Any) -> Any:
+    """The ``__new__`` that asyncio's class gets."""
+    if cls is ASYNCIO_LOOP and not args and not kwargs:
+        # type.__call__ goes on to call __init__, as this is an instance of cls.
+        return EventLoop.__new__(EventLoop)
+    inherited = super(ASYNCIO_LOOP, cls).__new__
+    if inherited is object.__new__:
+        return inherited(cls)
+    return inherited(cls, *args, **kwargs)
 
 
 def _tell_spawned_children() -> None:
@@ -85,9 +80,7 @@ class _MakesVivaceTheDefault:
 class _WhenSpawnIsImported:
     """A finder that finds nothing, but sees `multiprocessing.spawn` being imported."""
 
-    def find_spec(
-        self, name: str, path: object = None, target: object = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         if name != "multiprocessing.spawn":
             return None
         sys.meta_path.remove(self)

@@ -131,9 +131,15 @@ def new_main(loader: object, filename: str | None = None) -> types.ModuleType:
 
 
 def replace_first_path(entry: str | None) -> None:
-    """Replace the ``sys.path`` entry of the launcher, if the interpreter was to make one."""
-    if not sys.flags.safe_path:
-        sys.path[:1] = [] if entry is None else [entry]
+    """Replace the launcher's entry in ``sys.path`` by the program's, if there are any.
+
+    There are none under ``python -P``, and ``python -m`` makes none in a folder that is gone.
+    """
+    if sys.flags.safe_path:
+        return
+    started_as_module = getattr(sys.modules["__main__"], "__spec__", None) is not None
+    launchers = 0 if started_as_module and working_folder() is None else 1
+    sys.path[:launchers] = [] if entry is None else [entry]
 
 
 def has_importer(path: str) -> bool:

@@ -34,16 +34,17 @@ def end_with(error: BaseException) -> None:
         except BaseException as failure:
             # The interpreter's words for this, which would show this function too.
             print("Error in sys.excepthook:", file=sys.stderr)
-            show(failure, without_launcher(failure.__traceback__))
+            failure.__traceback__ = without_launcher(failure.__traceback__)
+            show(failure)
             print("\nOriginal exception was:", file=sys.stderr)
-            show(value, traceback)
+            show(value)
 
     sys.excepthook = excepthook
 
 
-def show(error: BaseException, traceback: types.TracebackType | None) -> None:
+def show(error: BaseException) -> None:
     """Print an exception the interpreter's way."""
-    sys.__excepthook__(type(error), error, traceback)
+    sys.__excepthook__(type(error), error, error.__traceback__)
 
 
 def without_launcher(traceback: types.TracebackType | None) -> types.TracebackType | None:
