@@ -2,8 +2,9 @@
 
     python measure_scheduling.py LOOP [BENCHMARK ...]
 
-Started by `suites/scheduling.py`, once for each loop and round. Prints one line of JSON:
-nanoseconds per operation, by benchmark and clock.
+Started by `suites/scheduling.py`, once for each loop and round. Prints one line of JSON: what each
+benchmark means, the clock that counts, and nanoseconds per operation by clock. The line on
+standard error says which benchmark is on its way, for whoever has to end this process.
 """
 
 import asyncio
@@ -17,8 +18,8 @@ from scheduling import BENCHMARKS
 from scheduling.registry import Benchmark
 
 
-def measure(bench: Benchmark, package: str) -> dict[str, float]:
-    """Returns CPU and elapsed nanoseconds per operation on a new loop of `package`."""
+def measure(bench: Benchmark, package: str) -> dict[str, object]:
+    """Runs a benchmark on a new loop of `package` and returns what is reported of it."""
     with asyncio.Runner(loop_factory=lambda: new_event_loop(package)) as runner:
         loop = runner.get_loop()
 
@@ -34,7 +35,12 @@ def measure(bench: Benchmark, package: str) -> dict[str, float]:
         runner.run(body(bench.operations))
         cpu = time.process_time_ns() - cpu
         wall = time.perf_counter_ns() - wall
-    return {"cpu": cpu / bench.operations, "wall": wall / bench.operations}
+    return {
+        "meaning": bench.meaning,
+        "clock": bench.clock,
+        "cpu": cpu / bench.operations,
+        "wall": wall / bench.operations,
+    }
 
 
 def main() -> None:
@@ -44,7 +50,10 @@ def main() -> None:
     figures = {}
     for bench in chosen:
         print(bench.name, file=sys.stderr, flush=True)
-        figures[bench.name] = measure(bench, package)
+        try:
+            figures[bench.name] = measure(bench, package)
+        except Exception as error:  # A loop that lacks something is compared in the rest.
+            print(f"{bench.name}: {error!r}", file=sys.stderr)
     print(json.dumps(figures))
 
 

@@ -36,7 +36,7 @@ def benchmark(operations: int, clock: Clock = "cpu") -> Callable[[Body], Body]:
     """Registers the decorated coroutine function; its docstring says what one operation is."""
 
     def register(body: Body) -> Body:
-        name = getattr(body, "__name__")
+        name = str(getattr(body, "__name__", body))
         meaning = (body.__doc__ or "").strip()
         BENCHMARKS.append(Benchmark(name, meaning, operations, clock, body))
         return body

@@ -1,0 +1,1 @@
+"""What every suite of benchmarks stands on: interpreters, rounds, figures and tables."""
