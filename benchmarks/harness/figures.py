@@ -24,8 +24,13 @@ class Ratio:
 def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Ratio:
     """Returns the ratio of two series; samples at the same place were measured side by side."""
     quotients = [above / below for above, below in zip(numerators, denominators, strict=True)]
-    value = statistics.median(numerators) / statistics.median(denominators)
+    value = median(numerators) / median(denominators)
     return Ratio(value, min(quotients), max(quotients))
+
+
+def median(samples: Sequence[float]) -> float:
+    """Returns the median."""
+    return statistics.median(samples)
 
 
 def geometric_mean(values: Iterable[float]) -> float:
@@ -36,4 +41,4 @@ def geometric_mean(values: Iterable[float]) -> float:
 
 def relative_spread(samples: Sequence[float]) -> float:
     """Returns (largest - smallest) / median, in percent."""
-    return (max(samples) - min(samples)) / statistics.median(samples) * 100
+    return (max(samples) - min(samples)) / median(samples) * 100

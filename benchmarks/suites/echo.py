@@ -20,7 +20,7 @@ from typing import Any
 from harness import targets
 from harness.checkout import NATIVE_BINARIES, WORKERS
 from harness.environment import Environment, build_native
-from harness.figures import geometric_mean, relative_spread
+from harness.figures import geometric_mean, median, relative_spread
 from harness.placement import CLIENT_CPU, SERVER_CPU, children_on
 from harness.plan import Plan
 from harness.rounds import rotated
@@ -201,19 +201,19 @@ def _table(traffic: Traffic, record: dict[str, Any], interface: str) -> Table:
         limit = _series(rounds, cell, LIMIT)
         if limit is None:
             continue
-        row = [cell, f"{_median(limit):.1f}"]
+        row = [cell, f"{median(limit):.1f}"]
         for loop in loops:
             series = _series(rounds, cell, f"{loop}/{interface}")
             if series is None:
                 row.append("–")
                 continue
-            fractions[loop][cell] = _median(limit) / _median(series)
+            fractions[loop][cell] = median(limit) / median(series)
             if loop == subject:
                 spreads.append(relative_spread(series))
                 uvloop = _series(rounds, cell, f"uvloop/{interface}")
                 if uvloop is not None:
-                    rates.append(_median(uvloop) / _median(series))
-            row.append(f"{_median(series):.1f} ({fractions[loop][cell]:.2f})")
+                    rates.append(median(uvloop) / median(series))
+            row.append(f"{median(series):.1f} ({fractions[loop][cell]:.2f})")
         table.rows.append(row)
     complete = len(table.rows)
     means = {
@@ -229,7 +229,7 @@ def _table(traffic: Traffic, record: dict[str, Any], interface: str) -> Table:
     if spreads:
         table.remarks.append(
             f"(slowest - fastest round) / median of {subject}: "
-            f"{_median(spreads):.0f} % in the middle, {max(spreads):.0f} % at most."
+            f"{median(spreads):.0f} % in the middle, {max(spreads):.0f} % at most."
         )
     if rates and subject != "uvloop":
         table.remarks.append(
@@ -258,7 +258,3 @@ def _series(rounds: list[Any], cell: str, server: str) -> list[float] | None:
     if any(server not in figures[cell] for figures in rounds):
         return None
     return [figures[cell][server]["cpu_us"] for figures in rounds]
-
-
-def _median(samples: list[float]) -> float:
-    return sorted(samples)[len(samples) // 2]

@@ -7,7 +7,7 @@ whether a loop that has work ready looks at its sockets often enough.
 from typing import Any
 
 from harness.environment import Environment
-from harness.figures import ratio
+from harness.figures import median, ratio
 from harness.placement import SERVER_CPU, children_on
 from harness.plan import Plan
 from harness.rounds import rotated
@@ -49,25 +49,24 @@ def tables(record: dict[str, Any]) -> list[Table]:
         f"{TITLE}, round trips of an echo pair per second of CPU time",
         ["loop", "alone", "beside a spinner", "kept", "spinner turns", "turns per round trip"],
     )
-    medians = {}
+    beside_spinner = {}
     for loop in loops:
-        alone = sorted(figures[loop]["alone"]["round_trips"] for figures in rounds)
-        beside = sorted(figures[loop]["beside"]["round_trips"] for figures in rounds)
-        turns = sorted(figures[loop]["beside"]["turns"] for figures in rounds)
-        middle = len(rounds) // 2
-        medians[loop] = beside
+        alone = [figures[loop]["alone"]["round_trips"] for figures in rounds]
+        beside = [figures[loop]["beside"]["round_trips"] for figures in rounds]
+        turns = [figures[loop]["beside"]["turns"] for figures in rounds]
+        beside_spinner[loop] = beside
         table.rows.append(
             [
                 loop,
-                f"{alone[middle]:.0f}",
-                f"{beside[middle]:.0f} ({beside[0]:.0f}..{beside[-1]:.0f})",
-                f"{beside[middle] / alone[middle] * 100:.0f} %",
-                f"{turns[middle]:.0f}",
-                f"{turns[middle] / beside[middle]:.1f}" if beside[middle] else "–",
+                f"{median(alone):.0f}",
+                f"{median(beside):.0f} ({min(beside):.0f}..{max(beside):.0f})",
+                f"{median(beside) / median(alone) * 100:.0f} %",
+                f"{median(turns):.0f}",
+                f"{median(turns) / median(beside):.1f}" if median(beside) else "–",
             ]
         )
     if subject != "uvloop" and subject in loops and "uvloop" in loops:
-        over = ratio(medians[subject], medians["uvloop"])
+        over = ratio(beside_spinner[subject], beside_spinner["uvloop"])
         table.remarks.append(
             f"Beside the spinner the pair makes {over.value:.2f} times the round trips on "
             f"{subject} that it makes on uvloop (target: at least 1)."

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness import targets
 from harness.environment import STANDARD, Environment
+from harness.figures import median
 from harness.plan import Plan
 from harness.rounds import rotated
 from harness.table import Table
@@ -72,4 +73,4 @@ def tables(record: dict[str, Any]) -> list[Table]:
 
 
 def _median(figures: list[dict[str, float]], clock: str) -> float:
-    return sorted(figure[clock] for figure in figures)[len(figures) // 2]
+    return median([figure[clock] for figure in figures])

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness import targets
 from harness.environment import STANDARD, Environment
-from harness.figures import Ratio, geometric_mean, ratio, relative_spread
+from harness.figures import Ratio, geometric_mean, median, ratio, relative_spread
 from harness.plan import Plan
 from harness.rounds import rotated
 from harness.table import Table
@@ -69,7 +69,7 @@ def tables(record: dict[str, Any]) -> list[Table]:
         for loop, value in ratios.items():
             all_ratios[loop].append(value.value)
         row = [_label(rounds, loops, name)]
-        row += [f"{_median(samples[loop]):.0f}" if loop in samples else "–" for loop in loops]
+        row += [f"{median(samples[loop]):.0f}" if loop in samples else "–" for loop in loops]
         row += _ratio_cells(ratios, compared)
         if show_targets:
             row += _target_cells(ratios, targets.SCHEDULING.get(name))
@@ -88,8 +88,8 @@ def tables(record: dict[str, Any]) -> list[Table]:
     )
     if spreads:
         table.remarks.append(
-            f"(slowest - fastest round) / median of {subject}: "
-            f"{sorted(spreads)[len(spreads) // 2]:.0f} % in the middle, {max(spreads):.0f} % at most."
+            f"(slowest - fastest round) / median of {subject}: {median(spreads):.0f} % in the "
+            f"middle, {max(spreads):.0f} % at most."
         )
     if show_targets:
         table.remarks.append('"target" and "reached" are over uvloop.')
@@ -103,10 +103,6 @@ def _samples(rounds: list[Any], loops: list[str], name: str) -> dict[str, list[f
         for loop in loops
         if all(name in figures[loop] for figures in rounds)
     }
-
-
-def _median(samples: list[float]) -> float:
-    return sorted(samples)[len(samples) // 2]
 
 
 def _label(rounds: list[Any], loops: list[str], name: str) -> str:

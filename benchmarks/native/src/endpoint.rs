@@ -27,9 +27,8 @@ impl FromStr for Endpoint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (kind, rest) = text
-            .split_once(':')
-            .ok_or_else(|| format!("endpoint {text:?} has no kind"))?;
+        let (kind, rest) =
+            text.split_once(':').ok_or_else(|| format!("endpoint {text:?} has no kind"))?;
         match kind {
             "tcp" => loopback(rest).map(Self::Tcp),
             "udp" => loopback(rest).map(Self::Udp),
@@ -160,9 +159,7 @@ mod tests {
 
     #[test]
     fn other_machines_are_refused() {
-        let error = "tcp:192.0.2.1:80"
-            .parse::<Endpoint>()
-            .expect_err("not loopback");
+        let error = "tcp:192.0.2.1:80".parse::<Endpoint>().expect_err("not loopback");
         assert!(error.contains("not on this machine"), "{error}");
         assert!("tcp:127.0.0.1".parse::<Endpoint>().is_err());
         assert!("127.0.0.1".parse::<Endpoint>().is_err());

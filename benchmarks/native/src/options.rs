@@ -16,9 +16,7 @@ impl Options {
             let name = argument
                 .strip_prefix("--")
                 .ok_or_else(|| format!("{argument:?} is not an option"))?;
-            let value = arguments
-                .next()
-                .ok_or_else(|| format!("--{name} needs a value"))?;
+            let value = arguments.next().ok_or_else(|| format!("--{name} needs a value"))?;
             values.insert(name.to_owned(), value);
         }
         Ok(Self(values))
@@ -29,12 +27,8 @@ impl Options {
     where
         T::Err: std::fmt::Display,
     {
-        let text = self
-            .0
-            .get(name)
-            .ok_or_else(|| format!("--{name} is missing"))?;
-        text.parse()
-            .map_err(|error| format!("--{name} {text}: {error}"))
+        let text = self.0.get(name).ok_or_else(|| format!("--{name} is missing"))?;
+        text.parse().map_err(|error| format!("--{name} {text}: {error}"))
     }
 }
 

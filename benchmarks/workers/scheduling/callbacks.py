@@ -62,16 +62,18 @@ async def timer_fire(loop: AbstractEventLoop, operations: int) -> None:
     """One of 10,000 `call_later` calls, due within 20 ms in mixed order, and its run."""
     timers = min(operations, LIVE_TIMERS)
     delays = [((index * 7919) % timers + 1) / timers * 0.02 for index in range(timers)]
+    left = 0
+    done = loop.create_future()
+
+    def fired() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            done.set_result(None)
+
     for _ in range(operations // timers):
-        done = loop.create_future()
         left = timers
-
-        def fired() -> None:
-            nonlocal left
-            left -= 1
-            if not left:
-                done.set_result(None)
-
+        done = loop.create_future()
         for delay in delays:
             loop.call_later(delay, fired)
         await done

@@ -62,11 +62,7 @@ fn serve_streams(acceptor: &Acceptor) -> io::Result<()> {
     let mut buffer = vec![0; RECEIVE_BUFFER];
     loop {
         events.clear();
-        epoll::wait(
-            &epoll,
-            rustix::buffer::spare_capacity(&mut events),
-            NO_TIMEOUT,
-        )?;
+        epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), NO_TIMEOUT)?;
         for event in &events {
             let key = event.data.u64();
             if key == LISTENER {
@@ -77,10 +73,7 @@ fn serve_streams(acceptor: &Acceptor) -> io::Result<()> {
                     if slot >= connections.len() {
                         connections.resize_with(slot + 1, || None);
                     }
-                    connections[slot] = Some(Connection {
-                        socket,
-                        unsent: Vec::new(),
-                    });
+                    connections[slot] = Some(Connection { socket, unsent: Vec::new() });
                 }
                 continue;
             }
@@ -150,11 +143,7 @@ fn serve_datagrams(socket: &UdpSocket) -> io::Result<()> {
     let mut buffer = vec![0; RECEIVE_BUFFER];
     loop {
         events.clear();
-        epoll::wait(
-            &epoll,
-            rustix::buffer::spare_capacity(&mut events),
-            NO_TIMEOUT,
-        )?;
+        epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), NO_TIMEOUT)?;
         loop {
             match socket.recv_from(&mut buffer) {
                 Ok((received, sender)) => {

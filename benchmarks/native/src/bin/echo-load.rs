@@ -23,10 +23,7 @@ use vivace_bench_native::options::Options;
 use vivace_bench_native::{EVENT_BATCH, RECEIVE_BUFFER};
 
 /// How long an answer may take before the server counts as stuck.
-const PATIENCE: Timespec = Timespec {
-    tv_sec: 10,
-    tv_nsec: 0,
-};
+const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
 fn main() -> Result<(), String> {
     let options = Options::parse(std::env::args().skip(1))?;
@@ -83,9 +80,7 @@ struct Phase {
 impl Phase {
     fn percentile_us(&self, percent: usize) -> f64 {
         let rank = (self.latencies.len() * percent / 100).min(self.latencies.len().max(1) - 1);
-        self.latencies
-            .get(rank)
-            .map_or(0.0, |&ns| ns as f64 / 1000.0)
+        self.latencies.get(rank).map_or(0.0, |&ns| ns as f64 / 1000.0)
     }
 }
 
@@ -120,11 +115,7 @@ impl Load {
                 Ok(Connection::new(socket, index, size))
             })
             .collect::<io::Result<_>>()?;
-        Ok(Self {
-            epoll,
-            connections,
-            buffer: vec![0; RECEIVE_BUFFER],
-        })
+        Ok(Self { epoll, connections, buffer: vec![0; RECEIVE_BUFFER] })
     }
 
     /// Sends for at most this time and number of messages; returns when every
@@ -148,9 +139,7 @@ impl Load {
             events.clear();
             let spare = rustix::buffer::spare_capacity(&mut events);
             if epoll::wait(&self.epoll, spare, Some(&PATIENCE))? == 0 {
-                return Err(io::Error::other(format!(
-                    "{outstanding} answers did not come"
-                )));
+                return Err(io::Error::other(format!("{outstanding} answers did not come")));
             }
             for event in &events {
                 let connection = &mut self.connections[event.data.u64() as usize];
@@ -171,10 +160,7 @@ impl Load {
                 }
             }
         }
-        Ok(Phase {
-            elapsed: begin.elapsed(),
-            latencies,
-        })
+        Ok(Phase { elapsed: begin.elapsed(), latencies })
     }
 }
 
@@ -182,17 +168,9 @@ impl Connection {
     fn new(socket: OwnedFd, index: usize, size: usize) -> Self {
         // Differs along the message and from connection to connection, so that
         // bytes in a wrong place or on a wrong connection are noticed.
-        let message = (0..size)
-            .map(|at| (at * 31 + at / 256 + index * 7) as u8)
-            .collect();
+        let message = (0..size).map(|at| (at * 31 + at / 256 + index * 7) as u8).collect();
         // Nothing is outstanding at first: all sent, all received.
-        Self {
-            socket,
-            message,
-            sent: size,
-            received: size,
-            started: Instant::now(),
-        }
+        Self { socket, message, sent: size, received: size, started: Instant::now() }
     }
 
     fn begin(&mut self, now: Instant) -> io::Result<()> {
@@ -204,11 +182,7 @@ impl Connection {
 
     fn send_rest(&mut self) -> io::Result<()> {
         while self.sent < self.message.len() {
-            match send(
-                &self.socket,
-                &self.message[self.sent..],
-                SendFlags::NOSIGNAL,
-            ) {
+            match send(&self.socket, &self.message[self.sent..], SendFlags::NOSIGNAL) {
                 Ok(sent) => self.sent += sent,
                 Err(Errno::AGAIN) => break,
                 Err(error) => return Err(error.into()),
