@@ -1,0 +1,175 @@
+# The commands of this repository; `make help` lists them.
+#
+# What a target needs (interpreters, compilers, packages) is found or installed
+# by the scripts in tools/, or named in one line. Every build is incremental.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+# `make demo`: the port (0 takes a free one), ONCE=1 to request each endpoint and
+# exit, and what `uvicorn --loop` is given.
+PORT ?= 8000
+ONCE ?=
+LOOP ?= vivace:new_event_loop
+
+# The interpreters that `make test` runs on: those the machine has.
+SUPPORTED := 3.11 3.12 3.13 3.14
+VERSIONS ?= $(shell for v in $(SUPPORTED); do tools/find-python $$v >/dev/null && echo $$v; done)
+NEWEST = $(lastword $(VERSIONS))
+CHECKS = .venv-$(NEWEST)/bin/python
+
+# More arguments for pytest and for the conformance runner.
+PYTEST ?=
+CONFORMANCE ?= --ci
+
+# How long `make fuzz` feeds each target.
+FUZZ_SECONDS ?= 60
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help
+help: ## lists the targets
+	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+
+# --- for users ---
+
+.PHONY: demo
+demo: .venv/.demo-requirements ## serves the example on our loop (PORT=8000, ONCE=1 for one round)
+	@tools/develop .venv
+	@exec .venv/bin/python -m tools.demo --port $(PORT) --loop $(LOOP) $(if $(ONCE),--once)
+
+.venv/.demo-requirements: requirements/build.txt requirements/demo.txt examples/sourcerevision/requirements.txt
+	@tools/check-compilers
+	@python=$$(tools/find-python any) || { \
+	    echo "missing: CPython 3.11 or newer; on Debian: sudo apt-get install python3 python3-venv" >&2; exit 3; }; \
+	tools/new-venv "$$python" .venv
+	@.venv/bin/python -m pip install -q -r requirements/demo.txt
+	@touch $@
+
+# --- everything that CI runs ---
+
+PER_PYTHON = $(addprefix python-,$(VERSIONS)) $(addprefix conformance-,$(VERSIONS))
+STAGES = fmt clippy rust loom deny ruff types stubs $(PER_PYTHON) example demo-once
+
+.PHONY: test
+test: packages ## builds what it needs and runs everything that CI runs
+	@[ -n "$(VERSIONS)" ] || { echo "missing: a CPython of $(SUPPORTED)" >&2; exit 3; }
+	@python=$$(tools/find-python $(NEWEST)) && exec "$$python" tools/stages.py \
+	    $(addprefix --missing ,$(filter-out $(VERSIONS),$(SUPPORTED))) $(STAGES)
+
+.PHONY: packages
+packages: ## installs the servers that the tests start, if they are missing
+	@command -v redis-server >/dev/null || tools/debian-packages redis-server
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+	    tools/debian-packages postgresql
+
+.PHONY: fmt
+fmt: ## checks the layout of the Rust code
+	cargo fmt --all --check
+
+.PHONY: clippy
+clippy: $(addprefix clippy-,$(VERSIONS)) ## checks the Rust code, for each Python
+
+clippy-%: FORCE
+	tools/cargo-for $* clippy --quiet --workspace --all-targets -- -D warnings
+
+.PHONY: rust
+rust: ## runs the unit tests of the Rust crates
+	tools/cargo-for $(NEWEST) test --workspace
+
+.PHONY: loom
+loom: ## checks every interleaving of what threads share
+	tools/loom
+
+.PHONY: miri
+miri: ## runs the Python-free crates under Miri, where a toolchain has it
+	tools/miri
+
+.PHONY: deny
+deny: ## checks licences, sources and known faults of the crates we use
+	tools/deny
+
+.PHONY: ruff
+ruff: venv-$(NEWEST) ## checks the Python code and its layout
+	$(CHECKS) -m ruff check .
+	$(CHECKS) -m ruff format --check .
+
+.PHONY: types
+types: venv-$(NEWEST) ## checks the types of the package, the tools and the example
+	$(foreach v,$(SUPPORTED),$(CHECKS) -m mypy --strict --python-version $(v) python/vivace &&) true
+	$(CHECKS) -m mypy --strict --explicit-package-bases tools
+	MYPYPATH=examples:examples/sourcerevision/tests \
+	    $(CHECKS) -m mypy --strict --explicit-package-bases examples/sourcerevision
+
+.PHONY: stubs
+stubs: develop-$(NEWEST) ## compares the stubs with the extension module
+	cd python && ../$(CHECKS) -m mypy.stubtest vivace._native \
+	    $(if $(wildcard tools/stubtest.allow),--allowlist ../tools/stubtest.allow)
+
+python-%: develop-% FORCE
+	.venv-$*/bin/python -m pytest tests $(PYTEST)
+
+conformance-%: develop-% FORCE
+	.venv-$*/bin/python -m tests.conformance $(CONFORMANCE)
+
+.PHONY: python
+python: $(addprefix python-,$(VERSIONS)) ## runs the test suite on each Python
+
+.PHONY: conformance
+conformance: $(addprefix conformance-,$(VERSIONS)) ## runs CPython's asyncio tests on each Python
+
+.PHONY: example
+example: develop-$(NEWEST) ## runs the tests of the example
+	$(CHECKS) -m pytest examples/sourcerevision $(PYTEST)
+
+.PHONY: demo-once
+demo-once: ## requests each endpoint of the example once
+	@$(MAKE) --no-print-directory demo PORT=0 ONCE=1
+
+# --- for developers ---
+
+# `make develop-3.13` builds vivace into .venv-3.13.
+develop-%: venv-% FORCE
+	@tools/develop $*
+
+venv-%: FORCE
+	@tools/test-venv $*
+
+.PHONY: FORCE
+FORCE:
+
+.PHONY: test-py314
+test-py314: ## sets up Debian's Python 3.14 in a folder and runs the suite there
+	tools/py314 tools/test-venv 3.14
+	tools/py314 tools/develop 3.14
+	@status=0; \
+	tools/py314 .venv-3.14/bin/python -m pytest tests $(PYTEST) || status=1; \
+	tools/py314 .venv-3.14/bin/python -m tests.conformance $(CONFORMANCE) || status=1; \
+	tools/py314 .venv-3.14/bin/python -m pytest examples/sourcerevision $(PYTEST) || status=1; \
+	exit $$status
+
+.PHONY: asan
+asan: venv-$(NEWEST) ## runs the suite on an extension with AddressSanitizer
+	tools/asan $(NEWEST) $(PYTEST)
+
+.PHONY: fuzz
+fuzz: ## feeds each fuzz target for a minute (FUZZ_SECONDS=60)
+	tools/fuzz $(FUZZ_SECONDS)
+
+.PHONY: nightly
+nightly: develop-$(NEWEST) ## runs what takes too long for CI: soak, fuzzing, Miri, AddressSanitizer
+	tools/nightly $(NEWEST)
+
+.PHONY: bench
+bench: ## measures asyncio, uvloop, rloop and vivace side by side
+	tools/bench $(NEWEST)
+
+.PHONY: wheels
+wheels: ## builds a wheel for each Python and imports each in a clean environment
+	tools/wheels $(VERSIONS)
+
+.PHONY: clean
+clean: ## removes what was built; .work (Python 3.14, results) stays
+	rm -rf target dist .venv .venv-3.* python/vivace/_native*.so .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -not -path './.work/*' -prune -exec rm -rf {} +
