@@ -21,7 +21,7 @@ else:
 
 
 class EventLoopPolicy(_DefaultPolicy):
-    """asyncio's default policy, except that the loops it makes are vivace's.
+    """The default policy of asyncio, except that the loops it makes are vivace's.
 
     Example:
         >>> import asyncio, vivace

@@ -1,0 +1,81 @@
+"""What `import vivace` offers is listed, documented, typed and complete."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import vivace
+
+PACKAGE = Path(vivace.__file__).parent
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def test_public_names() -> None:
+    assert vivace.__all__ == sorted(vivace.__all__)
+    public = {
+        name
+        for name, value in vars(vivace).items()
+        if not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
+    }
+    assert public == set(vivace.__all__)
+
+
+@pytest.mark.parametrize("name", vivace.__all__)
+def test_documented(name: str) -> None:
+    documentation = getattr(vivace, name).__doc__
+    assert documentation, f"vivace.{name} has no docstring"
+    assert re.match(r"[A-Z].*\.$", documentation.strip().splitlines()[0]), documentation
+    pages = "".join(page.read_text() for page in (CHECKOUT / "docs").glob("*.md"))
+    assert f"vivace.{name}" in pages, f"no page of docs/ mentions vivace.{name}"
+
+
+def test_classes_are_asyncios() -> None:
+    assert issubclass(vivace.EventLoop, asyncio.AbstractEventLoop)
+    assert issubclass(vivace.Future, asyncio.Future)
+    assert issubclass(vivace.Task, asyncio.Task)
+
+
+def test_run_has_the_shape_of_asyncios() -> None:
+    ours = inspect.signature(vivace.run).parameters
+    theirs = inspect.signature(asyncio.run).parameters
+    assert set(theirs) <= set(ours)
+    for name, parameter in theirs.items():
+        assert ours[name].kind == parameter.kind
+
+
+def test_typed() -> None:
+    assert (PACKAGE / "py.typed").read_text() == ""
+    stub = ast.parse((PACKAGE / "_native.pyi").read_text())
+    declared = {node.name for node in stub.body if isinstance(node, ast.ClassDef)}
+    assert {"Future", "Task", "Loop"} <= declared
+
+
+def test_every_file_says_what_it_is_for() -> None:
+    files = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyi")]
+    silent = [file.name for file in files if not ast.get_docstring(ast.parse(file.read_text()))]
+    assert not silent
+
+
+def test_import_warns_of_nothing_and_brings_little() -> None:
+    import subprocess
+
+    program = (
+        "import asyncio, sys; before = set(sys.modules)\n"
+        "import vivace\n"
+        "print(*sorted(set(sys.modules) - before), sep='\\n')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=15
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    brought = [name for name in done.stdout.split() if name.partition(".")[0] != "vivace"]
+    # Python 3.11 says only in the second one whether this is the main interpreter.
+    assert set(brought) <= {"__future__", "_xxsubinterpreters"}
+    assert not [name for name in done.stdout.split() if "_cli" in name or "_default" in name]
