@@ -12,8 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Commands
 
-# name: (source, exit status under python)
-PROGRAMS = {
+# name: (source, exit status under python, if all versions agree)
+PROGRAMS: dict[str, tuple[str, int | None]] = {
     "end": ("print('done')", 0),
     "exit nothing": ("raise SystemExit", 0),
     "exit 0": ("import sys; sys.exit(0)", 0),
@@ -23,7 +23,8 @@ PROGRAMS = {
     "exit text": ("import sys; sys.exit('because of this')", 1),
     "exit object": ("import sys; sys.exit(['a', 'list'])", 1),
     "exit in a thread": (
-        "import sys, threading\nt = threading.Thread(target=sys.exit, args=(5,))\nt.start(); t.join()",
+        "import sys, threading\n"
+        "t = threading.Thread(target=sys.exit, args=(5,))\nt.start(); t.join()",
         0,
     ),
     "_exit": ("import os; os._exit(7)", 7),
@@ -47,7 +48,10 @@ PROGRAMS = {
     "indentation": ("if 1:\nx = 1\n", 1),
     "empty": ("", 0),
     "encoding": ("# coding: latin-1\nprint('f\xfcr')\nraise ValueError('\xfc')", 1),
-    "hook": ("import sys\nsys.excepthook = lambda *a: print('hook', a[:2], a[2].tb_lineno)\n1/0", 1),
+    "hook": (
+        "import sys\nsys.excepthook = lambda *a: print('hook', a[:2], a[2].tb_lineno)\n1/0",
+        1,
+    ),
     "hook that raises": (
         "import sys\ndef hook(*a):\n    raise OSError('of the hook')\nsys.excepthook = hook\n1/0",
         1,
@@ -70,7 +74,8 @@ PROGRAMS = {
     "generator exit": ("raise GeneratorExit", 1),
     "keyboard interrupt": ("def f():\n    raise KeyboardInterrupt('by hand')\nf()", -signal.SIGINT),
     "signal": ("import signal\nsignal.raise_signal(signal.SIGINT)", -signal.SIGINT),
-    "kind of keyboard interrupt": ("class K(KeyboardInterrupt): pass\nraise K", 1),
+    # Later Pythons count it as a KeyboardInterrupt, earlier ones as any exception.
+    "kind of keyboard interrupt": ("class K(KeyboardInterrupt): pass\nraise K", None),
     "terminated": ("import signal\nsignal.raise_signal(signal.SIGTERM)", -signal.SIGTERM),
 }
 
@@ -87,7 +92,8 @@ def test_script(project: Commands, name: str) -> None:
     source, status = PROGRAMS[name]
     encoding = "latin-1" if "latin-1" in source else "utf-8"
     (project.folder / "program.py").write_text(source, encoding=encoding)
-    assert project.same("program.py").status == status
+    done = project.same("program.py")
+    assert status is None or done.status == status
 
 
 @pytest.mark.parametrize("name", ["end", "exit 3", "error", "chained", "syntax", "signal"])
@@ -126,7 +132,9 @@ def test_exception_out_of_a_coroutine(project: Commands) -> None:
 
     def without_the_loop(text: str) -> str:
         # The one frame that differs: asyncio's run_until_complete is Python, vivace's is not.
-        return re.sub(r'( *\| )? *File ".*/base_events.py".*\n((?!.*File ).*\n)*?(?=.*File )', "", text)
+        return re.sub(
+            r'( *\| )? *File ".*/base_events.py".*\n((?!.*File ).*\n)*?(?=.*File )', "", text
+        )
 
     plain = project.python("program.py")
     ours = project.vivace("run", "program.py")

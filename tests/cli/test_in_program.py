@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import textwrap
+import unittest
 
 import pytest
 
@@ -86,6 +87,23 @@ def test_runner_with_the_factory() -> None:
     with asyncio.Runner(loop_factory=vivace.new_event_loop) as runner:
         assert type(runner.run(_running())) is vivace.EventLoop
         assert type(runner.get_loop()) is vivace.EventLoop
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="loop_factory came with Python 3.13")
+def test_unittest_with_the_class() -> None:
+    found = []
+
+    class Test(unittest.IsolatedAsyncioTestCase):
+        # Not new_event_loop, which being a function would become a method here.
+        loop_factory = vivace.EventLoop
+
+        async def test(self) -> None:
+            found.append(type(asyncio.get_running_loop()))
+
+    result = unittest.TestResult()
+    Test("test").run(result)
+    assert result.wasSuccessful()
+    assert found == [vivace.EventLoop]
 
 
 def test_tasks_and_futures_are_vivaces() -> None:
