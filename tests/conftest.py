@@ -1,0 +1,144 @@
+"""Fixtures of the suite: every test body runs on stock asyncio and on vivace.
+
+The run on asyncio proves that a body states what asyncio does; the run on vivace proves that
+vivace does the same. A body that needs a loop takes `run` (one coroutine under asyncio.Runner),
+`loop` (a loop to drive by hand) or `loop_factory`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import pytest
+from support import loops
+from support.certificates import Certificates
+from support.reports import Reports
+
+pytest_plugins = ["support.time_limit"]
+
+T = TypeVar("T")
+
+
+class Run(Protocol):
+    """The type of the `run` fixture."""
+
+    def __call__(self, main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T: ...
+
+
+def pytest_collection_finish() -> None:
+    # Everything imported so far lives for ever: taking it out of the collector's sight makes the
+    # collection after each test cheap.
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(params=loops.NAMES)
+def loop_name(request: pytest.FixtureRequest) -> str:
+    """The kind of loop: ``asyncio`` or ``vivace``."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def loop_factory(loop_name: str) -> loops.LoopFactory:
+    """What makes a loop of the kind under test."""
+    return loops.factory(loop_name)
+
+
+@pytest.fixture
+def reports() -> Iterator[Reports]:
+    """What the loops of this test told their exception handler; must be empty at the end."""
+    reports = Reports()
+    yield reports
+    gc.collect()
+    reports.check()
+
+
+@pytest.fixture
+def loop(loop_factory: loops.LoopFactory, reports: Reports) -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop to drive by hand; it is not the current one of its thread."""
+    loop = loop_factory()
+    loop.set_exception_handler(reports)
+    yield loop
+    if not loop.is_closed():
+        remaining = asyncio.all_tasks(loop)
+        for task in remaining:
+            task.cancel()
+        if remaining:
+            loop.run_until_complete(asyncio.wait(remaining))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+@pytest.fixture
+def run(loop_factory: loops.LoopFactory, reports: Reports) -> Run:
+    """Run one coroutine to its end on a new loop, as asyncio.run does."""
+
+    def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
+        with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:
+            runner.get_loop().set_exception_handler(reports)
+            return runner.run(main)
+
+    return run
+
+
+@pytest.fixture
+def run_script(loop_name: str, tmp_path: Path) -> Callable[..., Any]:
+    """Run a script in a Python of its own, with ``new_event_loop`` imported for it."""
+    from support.script import run_script
+
+    def run(source: str, *args: str, **options: Any) -> Any:
+        return run_script(tmp_path, loops.IMPORT_LINE[loop_name], source, *args, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority of the suite's own, with certificates for a server and a client."""
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def socket_path() -> Iterator[str]:
+    """A short path for a Unix socket: the kernel allows 107 bytes, pytest's folders are longer."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="vv") as folder:
+        yield os.path.join(folder, "s")
+
+
+@pytest.fixture(autouse=True)
+def open_descriptors(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves file descriptors open."""
+    before = set(os.listdir("/proc/self/fd"))
+    yield
+    gc.collect()
+    left = set(os.listdir("/proc/self/fd")) - before
+    names = {}
+    for descriptor in left:
+        try:
+            names[int(descriptor)] = os.readlink(f"/proc/self/fd/{descriptor}")
+        except OSError:
+            continue
+    # Certificates, sockets of databases and so on come from fixtures of a wider scope, and
+    # pytest's capture opens files as it likes.
+    leaked = {fd: name for fd, name in names.items() if name.startswith(("socket:", "pipe:", "anon_inode:"))}
+    assert not leaked, f"file descriptors left open: {leaked}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A runner in the background starts its children with SIGINT ignored, and the tests of
+    # KeyboardInterrupt would wait for ever.
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.set_asyncgen_hooks(None, None)

@@ -1,0 +1,315 @@
+"""contextvars: which context a callback, a task, a protocol runs in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+
+import pytest
+from support.sockets import tcp_pair
+
+variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="default")
+
+
+def spin(loop):
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+
+
+def context_with(value):
+    context = contextvars.copy_context()
+    context.run(variable.set, value)
+    return context
+
+
+SCHEDULE = {
+    "call_soon": lambda loop, *args, **kw: loop.call_soon(*args, **kw),
+    "call_soon_threadsafe": lambda loop, *args, **kw: loop.call_soon_threadsafe(*args, **kw),
+    "call_later": lambda loop, *args, **kw: loop.call_later(0.0001, *args, **kw),
+    "call_at": lambda loop, *args, **kw: loop.call_at(loop.time(), *args, **kw),
+}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULE.values(), ids=SCHEDULE)
+def test_the_current_context_is_copied(loop, schedule):
+    seen = []
+    token = variable.set("at the call")
+    try:
+        schedule(loop, lambda: seen.append(variable.get()))
+        variable.set("later")
+        loop.call_later(0.002, loop.stop)
+        loop.run_forever()
+    finally:
+        variable.reset(token)
+    assert seen == ["at the call"]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULE.values(), ids=SCHEDULE)
+def test_a_given_context_is_used_and_changed(loop, schedule):
+    context = context_with("given")
+    seen = []
+
+    def callback():
+        seen.append(variable.get())
+        variable.set("changed")
+
+    schedule(loop, callback, context=context)
+    loop.call_later(0.002, loop.stop)
+    loop.run_forever()
+    assert seen == ["given"]
+    assert context[variable] == "changed"
+    assert variable.get() == "default"
+
+
+def test_a_callback_cannot_change_the_context_of_another(loop):
+    seen = []
+    loop.call_soon(variable.set, "changed")
+    loop.call_soon(lambda: seen.append(variable.get()))
+    spin(loop)
+    assert seen == ["default"]
+    assert variable.get() == "default"
+
+
+def test_copy_context_inside_a_callback(loop):
+    """The context is a real one even if it is empty."""
+    seen = []
+    loop.call_soon(lambda: seen.append(len(list(contextvars.copy_context()))), context=contextvars.Context())
+    spin(loop)
+    assert seen == [0]
+
+
+def test_one_context_for_many_callbacks(loop):
+    context = context_with("0")
+
+    def count():
+        variable.set(str(int(variable.get()) + 1))
+
+    for _ in range(10):
+        loop.call_soon(count, context=context)
+    spin(loop)
+    assert context[variable] == "10"
+
+
+def test_running_a_callback_in_a_context_that_is_entered(loop, reports):
+    context = contextvars.copy_context()
+
+    def inner():
+        loop.call_soon(loop.stop, context=context)
+        loop.run_forever()
+
+    # The loop itself runs inside the context: its callbacks cannot enter it again.
+    loop.call_later(0.01, loop.stop)
+    context.run(inner)
+    error = reports.take_one()["exception"]
+    assert isinstance(error, RuntimeError) and "cannot enter context" in str(error)
+
+
+def test_a_task_has_a_copy(run):
+    async def child():
+        before = variable.get()
+        variable.set("child")
+        await asyncio.sleep(0)
+        return before, variable.get()
+
+    async def main():
+        variable.set("main")
+        result = await asyncio.create_task(child())
+        return result, variable.get()
+
+    assert run(main()) == (("main", "child"), "main")
+
+
+def test_a_task_in_a_given_context(run):
+    async def child():
+        variable.set("child")
+
+    async def main():
+        context = contextvars.copy_context()
+        task = asyncio.create_task(child(), context=context)
+        if hasattr(task, "get_context"):  # 3.12
+            assert task.get_context() is context
+        await task
+        return context[variable], variable.get()
+
+    assert run(main()) == ("child", "default")
+
+
+def test_two_tasks_in_one_context(run):
+    async def writes():
+        variable.set("written")
+
+    async def reads():
+        await asyncio.sleep(0)
+        return variable.get()
+
+    async def main():
+        context = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        _, value = await asyncio.gather(
+            loop.create_task(writes(), context=context), loop.create_task(reads(), context=context)
+        )
+        return value
+
+    assert run(main()) == "written"
+
+
+def test_done_callbacks(run):
+    async def main():
+        future = asyncio.get_running_loop().create_future()
+        seen = []
+        variable.set("at the call")
+        future.add_done_callback(lambda _: seen.append(variable.get()))
+        future.add_done_callback(
+            lambda _: seen.append(variable.get()), context=context_with("given")
+        )
+        variable.set("later")
+        future.set_result(None)
+        await asyncio.sleep(0)
+        return seen
+
+    assert run(main()) == ["at the call", "given"]
+
+
+def test_add_reader(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = tcp_pair()
+        with near, far:
+            variable.set("at the call")
+            value = loop.create_future()
+
+            def readable():
+                loop.remove_reader(far)
+                value.set_result(variable.get())
+
+            loop.add_reader(far, readable)
+            variable.set("later")
+            near.send(b"x")
+            return await value
+
+    assert run(main()) == "at the call"
+
+
+def test_add_signal_handler(run):
+    import os
+    import signal
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        variable.set("at the call")
+        value = loop.create_future()
+        loop.add_signal_handler(signal.SIGUSR1, lambda: value.set_result(variable.get()))
+        variable.set("later")
+        os.kill(os.getpid(), signal.SIGUSR1)
+        result = await value
+        loop.remove_signal_handler(signal.SIGUSR1)
+        return result
+
+    assert run(main()) == "at the call"
+
+
+def test_protocol_of_a_client(run):
+    """The callbacks of a protocol see the context in which the connection was made."""
+    from support.sockets import listener
+
+    seen = {}
+
+    class Client(asyncio.Protocol):
+        def connection_made(self, transport):
+            seen["connection_made"] = variable.get()
+
+        def data_received(self, data):
+            seen["data_received"] = variable.get()
+
+        def eof_received(self):
+            seen["eof_received"] = variable.get()
+
+        def connection_lost(self, exc):
+            seen["connection_lost"] = variable.get()
+            lost.set_result(None)
+
+    async def main():
+        nonlocal lost
+        loop = asyncio.get_running_loop()
+        lost = loop.create_future()
+        with listener() as sock:
+            variable.set("connecting")
+            await loop.create_connection(Client, *sock.getsockname())
+            variable.set("later")
+            near, _ = await loop.sock_accept(sock)
+            with near:
+                await loop.sock_sendall(near, b"x")
+            await lost
+
+    lost = None
+    run(main())
+    assert seen == dict.fromkeys(
+        ["connection_made", "data_received", "eof_received", "connection_lost"], "connecting"
+    )
+
+
+def test_protocols_of_a_server(run):
+    """The callbacks of a server's protocol see the context in which the server was made."""
+    import socket
+
+    seen = []
+
+    class Served(asyncio.Protocol):
+        def __init__(self):
+            seen.append(variable.get())
+
+        def connection_made(self, transport):
+            seen.append(variable.get())
+            variable.set("by another connection")
+
+        def data_received(self, data):
+            seen.append(variable.get())
+
+        def connection_lost(self, exc):
+            lost.set_result(None)
+
+    async def main():
+        nonlocal lost
+        loop = asyncio.get_running_loop()
+        lost = loop.create_future()
+        variable.set("serving")
+        server = await loop.create_server(Served, "127.0.0.1", 0)
+        variable.set("later")
+        async with server:
+            near = socket.create_connection(server.sockets[0].getsockname())
+            near.send(b"x")
+            near.close()
+            await lost
+
+    lost = None
+    run(main())
+    assert seen[0] == "serving"
+    assert seen[1] == "serving"
+    assert len(seen) == 3
+
+
+def test_to_thread_copies_and_run_in_executor_does_not(run):
+    async def main():
+        variable.set("main")
+        copied = await asyncio.to_thread(variable.get)
+        plain = await asyncio.get_running_loop().run_in_executor(None, variable.get)
+        return copied, plain
+
+    assert run(main()) == ("main", "default")
+
+
+def test_runner_context(loop_factory):
+    async def main():
+        variable.set("main")
+
+    context = contextvars.copy_context()
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main(), context=context)
+        assert context[variable] == "main"
+        runner.run(main())
+
+        async def reads():
+            return variable.get()
+
+        assert runner.run(reads()) == "main"
+    assert variable.get() == "default"
