@@ -15,7 +15,10 @@ LOOP ?= vivace:new_event_loop
 
 # The interpreters that `make test` runs on: those the machine has.
 SUPPORTED := 3.11 3.12 3.13 3.14
-VERSIONS ?= $(shell for v in $(SUPPORTED); do tools/find-python $$v >/dev/null && echo $$v; done)
+ifndef VERSIONS
+VERSIONS := $(shell for v in $(SUPPORTED); do tools/find-python $$v >/dev/null && echo $$v; done)
+endif
+export VERSIONS
 NEWEST = $(lastword $(VERSIONS))
 CHECKS = .venv-$(NEWEST)/bin/python
 

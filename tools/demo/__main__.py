@@ -57,7 +57,8 @@ def main() -> int:
     parser.add_argument("--loop", default="vivace:new_event_loop", help="as for uvicorn")
     options = parser.parse_args()
 
-    listener = socket.socket()
+    # The protocol is named because asyncio sets TCP_NODELAY only if it is.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((_HOST, options.port))
