@@ -1,7 +1,49 @@
 //! The extension module `vivace._native`: the list of what Python sees.
+//!
+//! | folder | what |
+//! |---|---|
+//! | `ffi` | the raw C-API: all the unsafe code of this crate |
+//! | `event_loop` | the engine of `vivace.EventLoop` |
+//! | `handles` | `Handle`, `TimerHandle` |
+//! | `future`, `task` | `vivace.Future`, `vivace.Task` |
+//! | `transports` | connections and listening sockets |
+#![deny(unsafe_code)]
+
+mod event_loop;
+mod ffi;
+mod future;
+mod handles;
+mod task;
+mod transports;
+
 use pyo3::prelude::*;
 
-#[pymodule(name = "_native")]
-fn native(_m: &Bound<'_, PyModule>) -> PyResult<()> {
+use crate::ffi::{Owned, Raised};
+
+/// Hands an error of the raw layer to PyO3.
+fn raised(py: Python<'_>) -> impl FnOnce(Raised) -> PyErr + '_ {
+    move |_raised| PyErr::fetch(py)
+}
+
+#[pyfunction]
+fn _all_tasks(py: Python<'_>) -> PyResult<Py<PyAny>> {
+    let tasks = ffi::text::list(ffi::registry::all()).map_err(raised(py))?;
+    Ok(ffi::interop::into_pyo3(py, tasks))
+}
+
+// The engine relies on the GIL: on a free-threaded build, importing it turns the GIL on.
+#[pymodule(name = "_native", gil_used = true)]
+fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let add = |name: &str, class: Owned| module.add(name, ffi::interop::into_pyo3(py, class));
+    ffi::state::initialise().map_err(raised(py))?;
+    add("Loop", event_loop::make_class().map_err(raised(py))?)?;
+    let (handle, timer_handle) = handles::make_classes().map_err(raised(py))?;
+    add("Handle", handle)?;
+    add("TimerHandle", timer_handle)?;
+    add("FutureIter", future::await_iter::make_class().map_err(raised(py))?)?;
+    add("Future", future::make_class().map_err(raised(py))?)?;
+    add("Task", task::make_class().map_err(raised(py))?)?;
+    module.add_function(wrap_pyfunction!(_all_tasks, module)?)?;
     Ok(())
 }

@@ -1,1 +1,19 @@
-//! The operating system calls of vivace.
+//! The operating system calls of vivace, each behind a safe function.
+//!
+//! | file | what it wraps |
+//! |---|---|
+//! | `poller` | epoll: which descriptors are ready, with timeouts in nanoseconds |
+//! | `wake_fd` | eventfd: interrupting a wait from another thread |
+//! | `clock` | CLOCK_MONOTONIC, as `time.monotonic()` reads it |
+//! | `socket` | accept, receive, send in pieces, addresses |
+//!
+//! Everything that `rustix` offers is used from there; the few calls that it does not are the
+//! only `unsafe` of this crate.
+#![warn(missing_docs)]
+
+pub mod clock;
+pub mod poller;
+pub mod socket;
+pub mod wake_fd;
+
+pub use rustix::io::Errno;

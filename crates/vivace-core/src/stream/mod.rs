@@ -1,0 +1,4 @@
+//! What a connection needs that is neither Python nor a system call.
+
+pub mod flow_control;
+pub mod write_queue;

@@ -1,0 +1,41 @@
+//! What can wait in the ready queue of a loop.
+
+use crate::ffi::slot::Counted;
+use crate::ffi::{Owned, Ref, Visitor};
+use crate::handles::{Handle, TimerHandle};
+use crate::task::Task;
+use crate::transports::listener::Listener;
+use crate::transports::stream::Stream;
+
+/// One thing to run.
+pub(crate) enum Entry {
+    /// A callback that the user can cancel.
+    Handle(Ref<Handle>),
+    /// A timer whose deadline has passed.
+    Timer(Ref<TimerHandle>),
+    /// A task takes its next step.
+    Step(Ref<Task>),
+    /// `function(argument)` inside `context`: a done callback, say.
+    Callback { function: Owned, argument: Owned, context: Owned },
+    /// A connection whose descriptor became ready, or that has something to tell its protocol.
+    Stream(Ref<Stream>),
+    /// A listening socket with connections waiting.
+    Listener(Ref<Listener>),
+}
+
+impl Entry {
+    pub(crate) fn traverse(&self, visitor: &mut Visitor) {
+        match self {
+            Self::Handle(handle) => visitor.object(handle.as_object()),
+            Self::Timer(timer) => visitor.object(timer.as_object()),
+            Self::Step(task) => visitor.object(task.as_object()),
+            Self::Callback { function, argument, context } => {
+                visitor.object(function);
+                visitor.object(argument);
+                visitor.object(context);
+            }
+            Self::Stream(stream) => visitor.object(stream.as_object()),
+            Self::Listener(listener) => visitor.object(listener.as_object()),
+        }
+    }
+}

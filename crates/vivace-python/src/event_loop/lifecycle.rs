@@ -1,0 +1,155 @@
+//! Flags that asyncio's own code reads as attributes; opening, closing, forking.
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+
+use vivace_sys::poller::{Mode, Poller, Readiness};
+use vivace_sys::wake_fd::WakeFd;
+
+use super::{Loop, Waiting};
+use crate::ffi::{
+    Builtin, ClassBuilder, Instance, Object, Owned, Result, error, names, raise, text, thread,
+};
+
+fn open_waiting() -> std::result::Result<Waiting, vivace_sys::Errno> {
+    let waiting = Waiting { poller: Poller::new()?, wake: WakeFd::new()? };
+    let readable = Readiness { readable: true, writable: false };
+    waiting.poller.add(waiting.wake.as_fd().as_raw_fd(), readable, Mode::Level)?;
+    Ok(waiting)
+}
+
+/// `_open()`: called once by `EventLoop.__init__`.
+fn open(this: &Instance<Loop>) -> Result<Owned> {
+    let waiting = open_waiting().map_err(|errno| error::raise_os(errno.raw_os_error()))?;
+    this.descriptors.set_wake(waiting.wake.as_fd().as_raw_fd());
+    *this.waiting.borrow_mut() = Some(Arc::new(waiting));
+    Ok(text::none())
+}
+
+/// `_after_fork()`: in the child, the descriptors shared with the parent are replaced.
+fn after_fork(this: &Instance<Loop>) -> Result<Owned> {
+    if this.flags.closed.get() {
+        return Ok(text::none());
+    }
+    let waiting = open_waiting().map_err(|errno| error::raise_os(errno.raw_os_error()))?;
+    this.descriptors.set_wake(waiting.wake.as_fd().as_raw_fd());
+    this.descriptors.register_again(&waiting.poller);
+    let old = this.waiting.borrow_mut().replace(Arc::new(waiting));
+    drop(old);
+    this.inbox.awake();
+    Ok(text::none())
+}
+
+/// `_close()`: everything that waits is dropped, the descriptors are closed.
+fn close(this: &Instance<Loop>) -> Result<Owned> {
+    this.flags.closed.set(true);
+    drop(this.ready.take());
+    let timers = this.timers.borrow_mut().take();
+    drop(timers);
+    drop(this.inbox.take());
+    this.descriptors.clear();
+    this.transports.clear();
+    let waiting = this.waiting.borrow_mut().take();
+    drop(waiting);
+    Ok(text::none())
+}
+
+fn stop(this: &Instance<Loop>) -> Result<Owned> {
+    this.flags.stopping.set(true);
+    Ok(text::none())
+}
+
+/// An attribute of the instance is about to be set or deleted.
+pub(super) fn notice(this: &Instance<Loop>, name: &Object) {
+    if name.is(&names().call_soon) {
+        this.flags.custom_call_soon.set(true);
+    } else if name.is(&names().time) {
+        this.flags.custom_time.set(true);
+    }
+}
+
+fn truth(value: Option<&Object>) -> Result<bool> {
+    value.map_or(Ok(false), Object::is_true)
+}
+
+fn thread_id(this: &Instance<Loop>) -> Result<Owned> {
+    match this.flags.thread.get() {
+        0 => Ok(text::none()),
+        ident => text::unsigned(ident),
+    }
+}
+
+fn set_thread_id(this: &Instance<Loop>, value: Option<&Object>) -> Result<()> {
+    let ident = match value.filter(|value| !value.is_none()) {
+        None => 0,
+        Some(value) => text::to_u64(value)?,
+    };
+    this.flags.thread.set(ident);
+    Ok(())
+}
+
+/// Marks what a subclass written in Python has replaced: called by `EventLoop.__init__`.
+fn set_custom(this: &Instance<Loop>, args: &crate::ffi::Args<'_>) -> Result<Owned> {
+    let [call_soon, time] = args.parse("_set_custom", ["call_soon", "time"], 2, 2)?;
+    this.flags.custom_call_soon.set(truth(call_soon)?);
+    this.flags.custom_time.set(truth(time)?);
+    Ok(text::none())
+}
+
+fn init(_this: &Instance<Loop>, args: &crate::ffi::Args<'_>) -> Result<()> {
+    if !args.positional().is_empty() || args.has_keywords() {
+        return Err(raise(Builtin::Type, "Loop() takes no arguments"));
+    }
+    Ok(())
+}
+
+pub(super) fn with_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
+    let _ = thread::ident;
+    builder
+        .init(init)
+        .noargs(c"_open", c"Opens the descriptors that the loop waits with.", open)
+        .noargs(c"_after_fork", c"Replaces them in a forked child.", after_fork)
+        .noargs(c"_close", c"Drops everything that waits and closes them.", close)
+        .keywords(c"_set_custom", c"Says which methods a subclass replaced.", set_custom)
+        .noargs(c"stop", c"Stops the loop at the end of this turn.", stop)
+        .noargs(c"is_running", c"Whether the loop runs.", |this: &Instance<Loop>| {
+            Ok(text::boolean(this.is_running()))
+        })
+        .noargs(c"is_closed", c"Whether the loop was closed.", |this: &Instance<Loop>| {
+            Ok(text::boolean(this.flags.closed.get()))
+        })
+        .noargs(c"get_debug", c"Whether debug mode is on.", |this: &Instance<Loop>| {
+            Ok(text::boolean(this.debug()))
+        })
+        .noargs(c"_ready_length", c"How many callbacks are ready.", |this: &Instance<Loop>| {
+            text::integer(this.ready_length() as i64)
+        })
+        .noargs(c"_timer_count", c"How many timers are held.", |this: &Instance<Loop>| {
+            text::integer(this.timers.borrow().len() as i64)
+        })
+        .property(
+            c"_closed",
+            |this: &Instance<Loop>| Ok(text::boolean(this.flags.closed.get())),
+            |this: &Instance<Loop>, value: Option<&Object>| {
+                this.flags.closed.set(truth(value)?);
+                Ok(())
+            },
+        )
+        .property(
+            c"_stopping",
+            |this: &Instance<Loop>| Ok(text::boolean(this.flags.stopping.get())),
+            |this: &Instance<Loop>, value: Option<&Object>| {
+                this.flags.stopping.set(truth(value)?);
+                Ok(())
+            },
+        )
+        .property(
+            c"_debug",
+            |this: &Instance<Loop>| Ok(text::boolean(this.debug())),
+            |this: &Instance<Loop>, value: Option<&Object>| {
+                this.flags.debug.set(truth(value)?);
+                Ok(())
+            },
+        )
+        .property(c"_thread_id", thread_id, set_thread_id)
+}

@@ -1,0 +1,217 @@
+//! `vivace._native.Loop`: the engine of `vivace.EventLoop`.
+//!
+//! The Python class adds the cold half of asyncio's interface (`python/vivace/_loop.py`); what
+//! runs for each callback, timer, descriptor and byte is here.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mod` | the struct and the class |
+//! | `entry` | what can wait in the ready queue |
+//! | `scheduling` | `call_soon` and its kin, futures and tasks |
+//! | `turn` | one turn of the loop, and running until stopped |
+//! | `fds` | `add_reader`, `add_writer`, who owns a descriptor |
+//! | `lifecycle` | flags, closing, forking |
+
+pub(crate) mod entry;
+pub(crate) mod fds;
+mod lifecycle;
+mod scheduling;
+pub(crate) mod turn;
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use vivace_core::inbox::{Inbox, Wake};
+use vivace_core::poll_budget::PollBudget;
+use vivace_core::ready::ReadyQueue;
+use vivace_core::timers::Timers;
+use vivace_sys::poller::Poller;
+use vivace_sys::wake_fd::WakeFd;
+
+pub(crate) use self::entry::Entry;
+use self::fds::Descriptors;
+use crate::ffi::slot::Counted;
+use crate::ffi::thread::{self, Crossing};
+use crate::ffi::{
+    Builtin, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Raised, Ref, Result, Slot,
+    Visitor, raise,
+};
+use crate::handles::TimerHandle;
+use crate::transports::Transports;
+
+/// The descriptors of the operating system that a loop needs to wait and to be woken.
+pub(crate) struct Waiting {
+    pub(crate) poller: Poller,
+    pub(crate) wake: WakeFd,
+}
+
+/// The flags that Python sees as attributes.
+pub(crate) struct Flags {
+    pub(crate) closed: Cell<bool>,
+    pub(crate) stopping: Cell<bool>,
+    pub(crate) debug: Cell<bool>,
+    /// The thread that runs the loop; 0 while none does.
+    pub(crate) thread: Cell<u64>,
+    /// `call_soon` or `time` were replaced, on the instance or in a subclass.
+    pub(crate) custom_call_soon: Cell<bool>,
+    pub(crate) custom_time: Cell<bool>,
+}
+
+/// What `create_task` does when nothing is said.
+pub(crate) struct TaskCreation {
+    pub(crate) factory: Slot,
+    pub(crate) eager: Cell<bool>,
+}
+
+/// The engine.
+pub(crate) struct Loop {
+    ready: ReadyQueue<Entry>,
+    timers: RefCell<Timers<Ref<TimerHandle>>>,
+    inbox: Inbox<Crossing<Entry>>,
+    budget: RefCell<PollBudget>,
+    waiting: RefCell<Option<Arc<Waiting>>>,
+    pub(crate) descriptors: Descriptors,
+    pub(crate) transports: Transports,
+    pub(crate) flags: Flags,
+    pub(crate) tasks: TaskCreation,
+    /// The task that asyncio's books show as the current one.
+    pub(crate) shown: Slot,
+}
+
+impl Loop {
+    #[inline(always)]
+    pub(crate) fn debug(&self) -> bool {
+        self.flags.debug.get()
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_running(&self) -> bool {
+        self.flags.thread.get() != 0
+    }
+
+    /// Whether the queue may be used directly: see `Core::direct_loop`.
+    #[inline(always)]
+    pub(crate) fn is_direct(&self) -> bool {
+        !self.flags.debug.get() && !self.flags.custom_call_soon.get()
+    }
+
+    #[inline(always)]
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.flags.closed.get() { Err(closed_error()) } else { Ok(()) }
+    }
+
+    /// Queues an entry for the next turn. Only for the thread that runs the loop, or while
+    /// nobody does.
+    #[inline(always)]
+    pub(crate) fn push(&self, entry: Entry) {
+        self.ready.push(entry);
+    }
+
+    /// Queues an entry from any thread.
+    pub(crate) fn push_threadsafe(&self, entry: Entry) {
+        if self.flags.thread.get() == thread::ident() {
+            // The loop's own thread: in order with its `call_soon`.
+            self.ready.push(entry);
+            return;
+        }
+        if self.inbox.push(Crossing(entry)) == Wake::Needed {
+            self.wake();
+        }
+    }
+
+    /// Interrupts the wait.
+    pub(crate) fn wake(&self) {
+        if let Some(waiting) = self.waiting() {
+            waiting.wake.wake();
+        }
+    }
+
+    pub(crate) fn waiting(&self) -> Option<Arc<Waiting>> {
+        self.waiting.borrow().clone()
+    }
+
+    /// A timer was cancelled; what is to be dropped for it comes back.
+    pub(crate) fn note_cancelled_timer(&self) -> Vec<Ref<TimerHandle>> {
+        match self.timers.try_borrow_mut() {
+            Ok(mut timers) => timers.note_cancelled(|timer| timer.is_cancelled()),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    pub(crate) fn ready_length(&self) -> usize {
+        self.ready.len()
+    }
+}
+
+#[cold]
+fn closed_error() -> Raised {
+    raise(Builtin::Runtime, "Event loop is closed")
+}
+
+impl Class for Loop {
+    fn cell() -> &'static ClassCell {
+        static CELL: ClassCell = ClassCell::new(0);
+        &CELL
+    }
+
+    fn empty() -> Self {
+        Self {
+            ready: ReadyQueue::default(),
+            timers: RefCell::default(),
+            inbox: Inbox::default(),
+            budget: RefCell::default(),
+            waiting: RefCell::new(None),
+            descriptors: Descriptors::default(),
+            transports: Transports::default(),
+            flags: Flags {
+                closed: Cell::new(false),
+                stopping: Cell::new(false),
+                debug: Cell::new(false),
+                thread: Cell::new(0),
+                custom_call_soon: Cell::new(false),
+                custom_time: Cell::new(false),
+            },
+            tasks: TaskCreation { factory: Slot::empty(), eager: Cell::new(false) },
+            shown: Slot::empty(),
+        }
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.ready.for_each(|entry| entry.traverse(visitor));
+        if let Ok(timers) = self.timers.try_borrow() {
+            timers.for_each(|timer| visitor.object(timer.as_object()));
+        }
+        self.descriptors.traverse(visitor);
+        self.transports.traverse(visitor);
+        visitor.slot(&self.tasks.factory);
+        visitor.slot(&self.shown);
+    }
+
+    fn clear(&self) {
+        drop(self.ready.take());
+        if let Ok(mut timers) = self.timers.try_borrow_mut() {
+            let timers = timers.take();
+            drop(timers);
+        }
+        drop(self.inbox.take());
+        self.descriptors.clear();
+        self.transports.clear();
+        self.tasks.factory.clear();
+        self.shown.clear();
+    }
+}
+
+/// Makes the class.
+pub(crate) fn make_class() -> Result<Owned> {
+    let builder = ClassBuilder::<Loop>::new(
+        c"vivace._native.Loop",
+        c"The engine of vivace.EventLoop: queues, timers, descriptors.",
+    );
+    let builder = scheduling::with_methods(builder);
+    let builder = turn::with_methods(builder);
+    let builder = fds::with_methods(builder);
+    let builder = crate::transports::with_loop_methods(builder);
+    lifecycle::with_methods(builder)
+        .notice_setattr(|this: &Instance<Loop>, name: &Object| lifecycle::notice(this, name))
+        .build(None)
+}

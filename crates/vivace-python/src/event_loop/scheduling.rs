@@ -1,0 +1,230 @@
+//! `call_soon` and its kin, the clock, futures and tasks.
+
+use vivace_sys::clock;
+
+use super::{Entry, Loop};
+use crate::ffi::{
+    Args, Builtin, ClassBuilder, Instance, Object, Owned, Result, allocate, context, imports,
+    names, raise, text,
+};
+use crate::future::Future;
+use crate::future::core::Core;
+use crate::handles::{Handle, TimerHandle};
+use crate::task::{self, Start};
+
+/// The callback and its arguments, out of the positional arguments of a call.
+fn callback<'a>(
+    args: &Args<'a>,
+    skip: usize,
+    function: &str,
+) -> Result<(&'a Object, &'a [&'a Object])> {
+    match args.positional().get(skip..) {
+        Some([callback, rest @ ..]) => Ok((callback, rest)),
+        _ => Err(raise(
+            Builtin::Type,
+            &format!("{function}() missing required argument: 'callback'"),
+        )),
+    }
+}
+
+fn context_or_copy(given: Option<&Object>) -> Result<Owned> {
+    match given {
+        Some(context) => Ok(context.new_ref()),
+        None => context::copy_current(),
+    }
+}
+
+/// Debug mode: the thread and the callback are checked as asyncio does.
+#[cold]
+fn check(this: &Instance<Loop>, callback: &Object, method: &str, thread: bool) -> Result<()> {
+    if thread {
+        this.object().call_method(&names().check_thread, &[])?;
+    }
+    let method = text::string(method)?;
+    this.object().call_method(&names().check_callback, &[callback, &method])?;
+    Ok(())
+}
+
+fn call_soon(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
+    let (callback, rest) = callback(args, 0, "call_soon")?;
+    let context = args.only_context("call_soon")?;
+    this.check_open()?;
+    if this.debug() {
+        check(this, callback, "call_soon", true)?;
+    }
+    let handle = allocate(Handle::new(this, callback, rest, context_or_copy(context)?)?)?;
+    this.push(Entry::Handle(handle.clone()));
+    Ok(handle.into_owned())
+}
+
+fn call_soon_threadsafe(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
+    let (callback, rest) = callback(args, 0, "call_soon_threadsafe")?;
+    let context = args.only_context("call_soon_threadsafe")?;
+    this.check_open()?;
+    if this.debug() {
+        check(this, callback, "call_soon_threadsafe", false)?;
+    }
+    let handle = allocate(Handle::new(this, callback, rest, context_or_copy(context)?)?)?;
+    this.push_threadsafe(Entry::Handle(handle.clone()));
+    Ok(handle.into_owned())
+}
+
+/// `loop.time()` in seconds, by the user's own clock if there is one.
+pub(super) fn now(this: &Instance<Loop>) -> Result<f64> {
+    if this.flags.custom_time.get() {
+        return text::to_f64(&*this.object().call_method(&names().time, &[])?);
+    }
+    Ok(clock::seconds(clock::monotonic_nanoseconds()))
+}
+
+fn add_timer(
+    this: &Instance<Loop>,
+    when: f64,
+    callback: &Object,
+    rest: &[&Object],
+    context: Option<&Object>,
+) -> Result<Owned> {
+    if when.is_nan() {
+        return Err(raise(Builtin::Value, "the time of a timer must not be NaN"));
+    }
+    let handle = Handle::new(this, callback, rest, context_or_copy(context)?)?;
+    let timer = allocate(TimerHandle::new(handle, when))?;
+    this.timers.borrow_mut().push(when, timer.clone());
+    Ok(timer.into_owned())
+}
+
+fn call_later(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
+    let (callback, rest) = callback(args, 1, "call_later")?;
+    let context = args.only_context("call_later")?;
+    let delay = args.positional()[0];
+    if delay.is_none() {
+        return Err(raise(Builtin::Type, "delay must not be None"));
+    }
+    let delay = text::to_f64(delay)?;
+    this.check_open()?;
+    if this.debug() {
+        check(this, callback, "call_later", true)?;
+    }
+    let when = now(this)? + delay;
+    add_timer(this, when, callback, rest, context)
+}
+
+fn call_at(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
+    let (callback, rest) = callback(args, 1, "call_at")?;
+    let context = args.only_context("call_at")?;
+    let when = args.positional()[0];
+    if when.is_none() {
+        return Err(raise(Builtin::Type, "when cannot be None"));
+    }
+    let when = text::to_f64(when)?;
+    this.check_open()?;
+    if this.debug() {
+        check(this, callback, "call_at", true)?;
+    }
+    add_timer(this, when, callback, rest, context)
+}
+
+fn time(this: &Instance<Loop>) -> Result<Owned> {
+    let _: &Instance<Loop> = this;
+    text::float(clock::seconds(clock::monotonic_nanoseconds()))
+}
+
+fn create_future(this: &Instance<Loop>) -> Result<Owned> {
+    let core = Core::of(this);
+    if this.debug() {
+        core.remember_source()?;
+    }
+    Ok(allocate(Future { core })?.into_owned())
+}
+
+fn create_task(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
+    this.check_open()?;
+    if this.tasks.factory.is_some() && !this.tasks.eager.get() {
+        return create_task_by_factory(this, args);
+    }
+    let [coroutine, name, context, eager] = if cfg!(Py_3_12) {
+        args.parse("create_task", ["coro", "name", "context", "eager_start"], 1, 1)?
+    } else {
+        let [coroutine, name, context] =
+            args.parse("create_task", ["coro", "name", "context"], 1, 1)?;
+        [coroutine, name, context, None]
+    };
+    let Some(coroutine) = coroutine else { return Ok(text::none()) };
+    let name = name.filter(|name| !name.is_none());
+    let context = context.filter(|context| !context.is_none());
+    let eager = match eager.filter(|eager| !eager.is_none()) {
+        Some(eager) => eager.is_true()?,
+        None => this.tasks.eager.get(),
+    };
+    let start = if eager { Start::Eager } else { Start::Soon };
+    Ok(task::create(this, coroutine, name, context, start)?.into_owned())
+}
+
+/// The user's factory gets exactly what this CPython's own loop passes to it.
+#[cold]
+fn create_task_by_factory(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
+    let mut values = vec![this.object()];
+    values.extend(args.positional());
+    let positional = values.len();
+    let mut keyword_names = Vec::new();
+    for (name, value) in args.keywords() {
+        keyword_names.push(name);
+        values.push(value);
+    }
+    let keyword_names = text::tuple(&keyword_names)?;
+    imports().base_create_task.call_keywords(&values, positional, &keyword_names)
+}
+
+fn set_task_factory(this: &Instance<Loop>, factory: &Object) -> Result<Owned> {
+    if factory.is_none() {
+        this.tasks.factory.clear();
+        this.tasks.eager.set(false);
+        return Ok(text::none());
+    }
+    if !factory.is_callable() {
+        return Err(raise(Builtin::Type, "task factory must be a callable or None"));
+    }
+    // asyncio's eager factory makes asyncio's own tasks; ours start eagerly as well.
+    let eager = imports().eager_task_factory.as_ref().is_some_and(|eager| eager.is(factory));
+    this.tasks.eager.set(eager);
+    this.tasks.factory.set(factory.new_ref());
+    Ok(text::none())
+}
+
+pub(super) fn with_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
+    builder
+        .keywords(
+            c"call_soon",
+            c"Has callback(*args) called in the next turn; returns a Handle.",
+            call_soon,
+        )
+        .keywords(c"call_soon_threadsafe", c"call_soon() from any thread.", call_soon_threadsafe)
+        .keywords(
+            c"call_later",
+            c"Has callback(*args) called after delay seconds; returns a TimerHandle.",
+            call_later,
+        )
+        .keywords(
+            c"call_at",
+            c"Has callback(*args) called at a time of loop.time(); returns a TimerHandle.",
+            call_at,
+        )
+        .noargs(c"time", c"The loop's clock, in seconds.", time)
+        .noargs(c"create_future", c"A Future of this loop.", create_future)
+        .keywords(c"create_task", c"A Task of this loop that runs a coroutine.", create_task)
+        .onearg(
+            c"set_task_factory",
+            c"Sets what create_task() calls; None for the default.",
+            set_task_factory,
+        )
+        .noargs(c"get_task_factory", c"What set_task_factory() set.", |this: &Instance<Loop>| {
+            Ok(this.tasks.factory.get_or_none())
+        })
+        .property(
+            c"_task_factory",
+            |this: &Instance<Loop>| Ok(this.tasks.factory.get_or_none()),
+            |this: &Instance<Loop>, value: Option<&Object>| {
+                set_task_factory(this, value.unwrap_or(text::none_ref())).map(drop)
+            },
+        )
+}

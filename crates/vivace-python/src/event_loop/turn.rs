@@ -1,0 +1,303 @@
+//! One turn of the loop, and running until stopped.
+//!
+//! The order is: what was written leaves, a look at the descriptors (with a wait if nothing is
+//! ready), timers that are due, what other threads sent, and then the callbacks that were ready
+//! at this point: those that they queue in turn have to wait for the next turn.
+
+use vivace_core::timers::Popped;
+use vivace_sys::Errno;
+use vivace_sys::clock::{monotonic_nanoseconds, seconds};
+use vivace_sys::poller::{Events, Timeout};
+
+use super::{Entry, Loop, scheduling};
+use crate::ffi::{
+    Builtin, ClassBuilder, Instance, Object, Owned, Raised, Ref, Result, context, error, names,
+    raise, text, thread,
+};
+use crate::future::core::ignore;
+use crate::handles::{self, AsHandle};
+use crate::task::{current, step};
+
+/// The longest wait, in seconds, as in asyncio: a day.
+const MAXIMUM_WAIT: f64 = 24.0 * 3600.0;
+
+fn run_until_stopped(this: &Instance<Loop>) -> Result<()> {
+    loop {
+        if let Err(raised) = turn(this) {
+            let exception = raised.fetch();
+            finish(this);
+            return Err(error::raise_instance(exception));
+        }
+        if this.flags.stopping.get() {
+            finish(this);
+            return Ok(());
+        }
+    }
+}
+
+/// The loop is left: nothing of it is current, and what was written leaves.
+fn finish(this: &Instance<Loop>) {
+    ignore(current::hide(this), this.object());
+    ignore(this.flush_writes(), this.object());
+}
+
+fn turn(this: &Instance<Loop>) -> Result<()> {
+    this.flush_writes()?;
+    poll(this)?;
+    queue_due_timers(this)?;
+    if this.inbox.is_filled() {
+        for crossing in this.inbox.take() {
+            this.ready.push(crossing.0);
+        }
+    }
+    for _ in 0..this.ready.len() {
+        let Some(entry) = this.ready.pop() else { break };
+        run(this, entry)?;
+    }
+    Ok(())
+}
+
+/// Looks at the descriptors, and waits if there is nothing else to do.
+#[inline]
+fn poll(this: &Instance<Loop>) -> Result<()> {
+    let busy = !this.ready.is_empty() || this.flags.stopping.get() || this.inbox.is_filled();
+    if busy {
+        if !this.budget.borrow_mut().is_due(monotonic_nanoseconds) {
+            return Ok(());
+        }
+        thread::check_signals()?;
+        look(this, Timeout::Zero)?;
+    } else {
+        current::hide(this)?;
+        // Events that are there already are taken without letting go of the GIL.
+        if look(this, Timeout::Zero)? == 0 && this.ready.is_empty() {
+            wait(this)?;
+        }
+    }
+    this.budget.borrow_mut().looked(monotonic_nanoseconds());
+    Ok(())
+}
+
+/// Takes events without waiting; the answer is how many.
+fn look(this: &Instance<Loop>, timeout: Timeout) -> Result<usize> {
+    let Some(waiting) = this.waiting() else { return Ok(0) };
+    let mut events = Events::default();
+    match waiting.poller.wait(&mut events, timeout) {
+        Ok(()) => {}
+        Err(Errno::INTR) => return thread::check_signals().map(|()| 0),
+        Err(errno) => return Err(error::raise_os(errno.raw_os_error())),
+    }
+    let count = dispatch(this, &waiting, &events);
+    if events.is_full() {
+        this.budget.borrow_mut().hurry();
+    }
+    Ok(count)
+}
+
+fn dispatch(this: &Instance<Loop>, waiting: &super::Waiting, events: &Events) -> usize {
+    let mut count = 0;
+    for (fd, readiness) in events.iter() {
+        count += 1;
+        if !this.descriptors.dispatch(this, fd, readiness) {
+            // The eventfd, or a descriptor that nobody watches any more.
+            if !this.descriptors.is_wake(fd) {
+                waiting.poller.remove(fd);
+            } else {
+                waiting.wake.drain();
+            }
+        }
+    }
+    count
+}
+
+/// Waits for an event, a deadline or another thread, without the GIL.
+fn wait(this: &Instance<Loop>) -> Result<()> {
+    let timeout = match next_deadline(this) {
+        None => Timeout::Never,
+        Some(when) => {
+            let seconds = (when - scheduling::now(this)?).min(MAXIMUM_WAIT);
+            if seconds <= 0.0 {
+                return Ok(());
+            }
+            // Rounded up, so that the clock has passed the deadline when the wait ends.
+            Timeout::Nanoseconds((seconds * 1e9).ceil() as u64)
+        }
+    };
+    let Some(waiting) = this.waiting() else { return Ok(()) };
+    if !this.inbox.fall_asleep() {
+        return Ok(());
+    }
+    let mut events = Events::default();
+    let poller = std::sync::Arc::clone(&waiting);
+    let outcome = thread::detached(|| poller.poller.wait(&mut events, timeout));
+    this.inbox.awake();
+    match outcome {
+        Ok(()) => {
+            dispatch(this, &waiting, &events);
+            if events.is_full() {
+                this.budget.borrow_mut().hurry();
+            }
+            Ok(())
+        }
+        Err(Errno::INTR) => thread::check_signals(),
+        Err(errno) => Err(error::raise_os(errno.raw_os_error())),
+    }
+}
+
+/// The deadline of the first timer that is not cancelled.
+fn next_deadline(this: &Instance<Loop>) -> Option<f64> {
+    loop {
+        let popped = this.timers.borrow_mut().pop(f64::NEG_INFINITY, |timer| timer.is_cancelled());
+        match popped {
+            Some(Popped::Cancelled(timer)) => timer.unschedule(),
+            Some(Popped::Due(timer)) => {
+                // A deadline of minus infinity.
+                timer.unschedule();
+                this.ready.push(Entry::Timer(timer));
+                return Some(f64::NEG_INFINITY);
+            }
+            None => break,
+        }
+    }
+    this.timers.borrow().first().filter(|when| when.is_finite() || *when < 0.0)
+}
+
+#[inline]
+fn queue_due_timers(this: &Instance<Loop>) -> Result<()> {
+    if this.timers.borrow().is_empty() {
+        return Ok(());
+    }
+    let now = scheduling::now(this)?;
+    loop {
+        let popped = this.timers.borrow_mut().pop(now, |timer| timer.is_cancelled());
+        match popped {
+            Some(Popped::Due(timer)) => {
+                timer.unschedule();
+                this.ready.push(Entry::Timer(timer));
+            }
+            Some(Popped::Cancelled(timer)) => timer.unschedule(),
+            None => return Ok(()),
+        }
+    }
+}
+
+#[inline(always)]
+fn run(this: &Instance<Loop>, entry: Entry) -> Result<()> {
+    if this.debug() {
+        return run_timed(this, entry);
+    }
+    run_entry(this, &entry)
+}
+
+#[inline(always)]
+fn run_entry(this: &Instance<Loop>, entry: &Entry) -> Result<()> {
+    if let Entry::Step(task) = entry {
+        return step::run_ready(this, task);
+    }
+    current::hide(this)?;
+    match entry {
+        Entry::Handle(handle) => run_handle(this, handle),
+        Entry::Timer(timer) => run_handle(this, timer),
+        Entry::Callback { function, argument, context } => {
+            run_callback(this, function, argument, context)
+        }
+        Entry::Stream(stream) => crate::transports::stream::run(this, stream),
+        Entry::Listener(listener) => crate::transports::listener::run(this, listener),
+        Entry::Step(_) => Ok(()),
+    }
+}
+
+/// Runs a handle; its failure goes to the loop's exception handler.
+#[inline(always)]
+pub(crate) fn run_handle<T: AsHandle>(this: &Instance<Loop>, handle: &Instance<T>) -> Result<()> {
+    if handle.handle().is_cancelled() {
+        return Ok(());
+    }
+    match handle.handle().run() {
+        Ok(()) => Ok(()),
+        Err(raised) => report_failure(this, handle.object(), raised),
+    }
+}
+
+#[inline(always)]
+fn run_callback(
+    this: &Instance<Loop>,
+    function: &Object,
+    argument: &Object,
+    context: &Object,
+) -> Result<()> {
+    match context::run_in(context, || function.call(&[argument])) {
+        Ok(_result) => Ok(()),
+        Err(raised) => {
+            let exception = raised.fetch();
+            if error::leaves_the_loop(&exception) {
+                return Err(error::raise_instance(exception));
+            }
+            let handle = handles::handle_for_report(this, function, argument, context)?;
+            report(this, &handle, &exception)
+        }
+    }
+}
+
+#[cold]
+fn report_failure(this: &Instance<Loop>, handle: &Object, raised: Raised) -> Result<()> {
+    let exception = raised.fetch();
+    if error::leaves_the_loop(&exception) {
+        return Err(error::raise_instance(exception));
+    }
+    report(this, handle, &exception)
+}
+
+fn report(this: &Instance<Loop>, handle: &Object, exception: &Object) -> Result<()> {
+    this.object().call_method(&names().callback_failed, &[handle, exception]).map(drop)
+}
+
+/// Debug mode: measures each callback and names the slow ones.
+#[cold]
+fn run_timed(this: &Instance<Loop>, entry: Entry) -> Result<()> {
+    let subject = match &entry {
+        Entry::Handle(handle) => handle.object().new_ref(),
+        Entry::Timer(timer) => timer.object().new_ref(),
+        Entry::Step(task) => task.object().new_ref(),
+        Entry::Callback { function, argument, context } => {
+            handles::handle_for_report(this, function, argument, context)?
+        }
+        Entry::Stream(stream) => stream.object().new_ref(),
+        Entry::Listener(listener) => listener.object().new_ref(),
+    };
+    let begin = monotonic_nanoseconds();
+    let outcome = run_entry(this, &entry);
+    let duration = seconds(monotonic_nanoseconds().saturating_sub(begin));
+    if outcome.is_ok() {
+        let limit = this.object().getattr(&names().slow_callback_duration)?;
+        if duration >= text::to_f64(&limit)? {
+            let duration = text::float(duration)?;
+            this.object().call_method(&names().slow_callback, &[&subject, &duration])?;
+        }
+    }
+    outcome
+}
+
+/// `_run()`: runs until `stop()`; the caller has set everything else up.
+fn run_method(this: &Instance<Loop>) -> Result<Owned> {
+    if this.waiting().is_none() {
+        return Err(raise(Builtin::Runtime, "Event loop is closed"));
+    }
+    run_until_stopped(this)?;
+    Ok(text::none())
+}
+
+fn run_once(this: &Instance<Loop>) -> Result<Owned> {
+    turn(this)?;
+    finish(this);
+    Ok(text::none())
+}
+
+pub(super) fn with_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
+    let _: fn(Ref<Loop>) -> Owned = Ref::into_owned;
+    builder.noargs(c"_run", c"Runs turns until stop() was called.", run_method).noargs(
+        c"_run_once",
+        c"Runs one turn.",
+        run_once,
+    )
+}

@@ -1,0 +1,76 @@
+//! Built-in functions bound to an object, for callbacks that Python code can hold.
+
+use std::ffi::CStr;
+
+use pyo3::ffi;
+
+use super::error::{Raised, Result};
+use super::object::{Object, Owned};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The definition of a function with one argument, bound to an object.
+pub struct Function(ffi::PyMethodDef);
+
+// SAFETY: plain data that is never written; the pointers are to statics.
+unsafe impl Sync for Function {}
+
+/// What a function does: the object it is bound to, and its argument.
+pub trait Body {
+    fn call(bound: &Object, argument: &Object) -> Result<Owned>;
+}
+
+unsafe extern "C" fn entry<B: Body>(
+    bound: *mut ffi::PyObject,
+    argument: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: a function made by `bind` has an object bound to it.
+    let body = || unsafe { B::call(Object::from_ptr(bound), Object::from_ptr(argument)) };
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(value)) => value.into_ptr(),
+        Ok(Err(Raised)) => std::ptr::null_mut(),
+        Err(_) => {
+            let Raised =
+                super::error::raise(super::error::Builtin::System, "vivace: internal error");
+            std::ptr::null_mut()
+        }
+    }
+}
+
+impl Function {
+    pub const fn new<B: Body>(name: &'static CStr) -> Self {
+        Self(ffi::PyMethodDef {
+            ml_name: name.as_ptr(),
+            ml_meth: ffi::PyMethodDefPointer { PyCFunction: entry::<B> },
+            ml_flags: ffi::METH_O,
+            ml_doc: std::ptr::null(),
+        })
+    }
+
+    /// The function as a Python object that keeps `bound` alive.
+    pub fn bind(&'static self, bound: &Object) -> Result<Owned> {
+        // SAFETY: the definition is static; CPython only reads it.
+        unsafe {
+            Owned::from_new(ffi::PyCFunction_NewEx(
+                (&raw const self.0).cast_mut(),
+                bound.as_ptr(),
+                std::ptr::null_mut(),
+            ))
+        }
+    }
+
+    /// The object that `callable` is bound to, if it is a function made by this definition.
+    pub fn bound_in<'a>(&'static self, callable: &'a Object) -> Option<&'a Object> {
+        // SAFETY: the type is checked before the fields are read.
+        unsafe {
+            if ffi::PyCFunction_CheckExact(callable.as_ptr()) == 0 {
+                return None;
+            }
+            let function = callable.as_ptr().cast::<ffi::PyCFunctionObject>();
+            if std::ptr::eq((*function).m_ml, &raw const self.0) && !(*function).m_self.is_null() {
+                Some(Object::from_ptr((*function).m_self))
+            } else {
+                None
+            }
+        }
+    }
+}

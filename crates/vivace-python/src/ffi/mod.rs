@@ -1,0 +1,44 @@
+//! The raw C-API: all the `unsafe` of this crate, behind safe types.
+//!
+//! | file | what it wraps |
+//! |---|---|
+//! | `object` | references: `&Object` borrowed, `Owned` counted |
+//! | `slot` | fields that hold references |
+//! | `error` | the error indicator, raising and fetching |
+//! | `text` | strings, numbers, tuples, lists, dictionaries, imports |
+//! | `call` | calls by vectorcall, both ways |
+//! | `class`, `gc`, `freelist` | native classes |
+//! | `coroutine` | driving coroutines, `StopIteration` |
+//! | `context` | `contextvars` |
+//! | `thread` | the GIL, signals, carrying references across threads |
+//! | `state` | interned names, the standard library's types |
+//! | `registry` | the list of pending tasks |
+//! | `interop` | between this layer and PyO3 |
+//! | `function` | built-in functions bound to an object |
+//!
+//! `docs/unsafe.md` lists the blocks with what covers them.
+#![allow(unsafe_code)]
+
+pub(crate) mod call;
+pub(crate) mod class;
+pub(crate) mod context;
+pub(crate) mod coroutine;
+pub(crate) mod error;
+mod freelist;
+pub(crate) mod function;
+pub(crate) mod gc;
+pub(crate) mod interop;
+pub(crate) mod object;
+pub(crate) mod registry;
+pub(crate) mod slot;
+pub(crate) mod state;
+pub(crate) mod text;
+pub(crate) mod thread;
+
+pub(crate) use call::Args;
+pub(crate) use class::{Class, ClassBuilder, ClassCell, Extras, Instance, Ref, allocate};
+pub(crate) use error::{Builtin, Raised, Result, raise};
+pub(crate) use gc::Visitor;
+pub(crate) use object::{Object, Owned};
+pub(crate) use slot::Slot;
+pub(crate) use state::{imports, names};

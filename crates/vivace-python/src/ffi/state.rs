@@ -1,0 +1,186 @@
+//! The few Python objects that the engine needs: interned names, asyncio's types.
+//!
+//! They are made at import and never given up. One place for the whole process is enough as
+//! long as subinterpreters are refused (the module says so at import); should that change,
+//! this cell becomes the module's state and nothing else.
+
+use std::sync::OnceLock;
+
+use super::error::Result;
+use super::object::{Object, Owned};
+use super::text::{import, interned, tuple};
+
+macro_rules! names {
+    ($($name:ident $(= $text:literal)?),* $(,)?) => {
+        /// Interned strings, one field a name.
+        pub struct Names { $(pub $name: Owned),* }
+        impl Names {
+            fn make() -> Result<Self> {
+                Ok(Self { $($name: interned(names!(@text $name $($text)?))?),* })
+            }
+        }
+    };
+    (@text $name:ident) => { stringify!($name) };
+    (@text $name:ident $text:literal) => { $text };
+}
+
+names! {
+    add_done_callback, asyncio_future_blocking = "_asyncio_future_blocking", buffer_updated,
+    call_exception_handler, call_soon, cancel, close, connection_lost, connection_made,
+    context, data_received, debug = "_debug", dict = "__dict__", done, eof_received,
+    exception, future, get_buffer, get_debug, get_loop, handle, is_reading, loop_ = "loop",
+    message, pause_writing, protocol, remove_done_callback, result, resume_writing, send,
+    slow_callback_duration, source_traceback, task, throw, time, transport, cancelled,
+    log_destroy_pending = "_log_destroy_pending", add, discard, iscoroutine, detach, fileno,
+    set_result, loop_attr = "_loop", attach = "_attach", detach_server = "_detach", error,
+    resume_reading, socket, release, args, name, cancel_message = "_cancel_message",
+    make_cancelled_error = "_make_cancelled_error", self_ = "__self__", run_in_executor,
+    call_later, max_size, sslcontext = "_sslcontext",
+    msg, callback_failed = "_callback_failed", slow_callback = "_slow_callback", check_thread = "_check_thread",
+    check_callback = "_check_callback", is_running, wakeup = "_wakeup", step = "_step", call_soon_threadsafe, error_received, datagram_received,
+}
+
+/// Objects of the standard library.
+pub struct Imports {
+    pub future_class: Owned,
+    pub task_class: Owned,
+    pub handle_class: Owned,
+    pub timer_handle_class: Owned,
+    pub transport_class: Owned,
+    pub buffered_protocol_class: Owned,
+    pub transport_socket_class: Owned,
+    pub socket_class: Owned,
+    pub cancelled_error: Owned,
+    pub invalid_state_error: Owned,
+    pub get_running_loop: Owned,
+    pub set_running_loop: Owned,
+    pub get_event_loop: Owned,
+    pub is_future: Owned,
+    pub is_coroutine: Owned,
+    pub is_coroutine_function: Owned,
+    pub extract_stack: Owned,
+    pub future_repr: Owned,
+    pub task_repr: Owned,
+    pub task_get_stack: Owned,
+    pub task_print_stack: Owned,
+    pub format_callback_source: Owned,
+    pub set_result_unless_cancelled: Owned,
+    pub current_tasks: Option<Owned>,
+    pub swap_current_task: Option<Owned>,
+    pub register_task: Owned,
+    pub unregister_task: Owned,
+    pub base_create_task: Owned,
+    pub eager_task_factory: Option<Owned>,
+    pub generic_alias: Owned,
+    pub logger: Owned,
+    pub sys_getframe: Owned,
+    pub context_keyword: Owned,
+    pub message_keyword: Owned,
+}
+
+impl Imports {
+    fn make(names: &Names) -> Result<Self> {
+        let native = import("_asyncio")?;
+        let asyncio = import("asyncio")?;
+        let submodule = |name: &str| asyncio.getattr(&*interned(name)?);
+        let get = |module: &Object, name: &str| module.getattr(&*interned(name)?);
+        let get_opt = |module: &Object, name: &str| module.getattr_opt(&*interned(name)?);
+        let events = submodule("events")?;
+        let futures = submodule("futures")?;
+        let coroutines = submodule("coroutines")?;
+        let tasks = submodule("tasks")?;
+        let base_futures = submodule("base_futures")?;
+        let base_tasks = submodule("base_tasks")?;
+        let exceptions = submodule("exceptions")?;
+        let protocols = submodule("protocols")?;
+        let transports = submodule("transports")?;
+        let base_events = submodule("base_events")?;
+        let base_loop = get(&base_events, "BaseEventLoop")?;
+        Ok(Self {
+            future_class: get(&native, "Future")?,
+            task_class: get(&native, "Task")?,
+            handle_class: get(&events, "Handle")?,
+            timer_handle_class: get(&events, "TimerHandle")?,
+            transport_class: get(&transports, "Transport")?,
+            buffered_protocol_class: get(&protocols, "BufferedProtocol")?,
+            transport_socket_class: get(&*import_from("asyncio.trsock")?, "TransportSocket")?,
+            socket_class: get(&*import("socket")?, "socket")?,
+            cancelled_error: get(&exceptions, "CancelledError")?,
+            invalid_state_error: get(&exceptions, "InvalidStateError")?,
+            get_running_loop: get(&native, "_get_running_loop")?,
+            set_running_loop: get(&native, "_set_running_loop")?,
+            get_event_loop: get(&events, "get_event_loop")?,
+            is_future: get(&futures, "isfuture")?,
+            is_coroutine: get(&coroutines, "iscoroutine")?,
+            is_coroutine_function: get(&coroutines, "iscoroutinefunction")?,
+            extract_stack: get(&*import_from("asyncio.format_helpers")?, "extract_stack")?,
+            future_repr: get(&base_futures, "_future_repr")?,
+            task_repr: get(&base_tasks, "_task_repr")?,
+            task_get_stack: get(&base_tasks, "_task_get_stack")?,
+            task_print_stack: get(&base_tasks, "_task_print_stack")?,
+            format_callback_source: get(
+                &*import_from("asyncio.format_helpers")?,
+                "_format_callback_source",
+            )?,
+            set_result_unless_cancelled: get(&futures, "_set_result_unless_cancelled")?,
+            current_tasks: get_opt(&native, "_current_tasks")?,
+            swap_current_task: get_opt(&native, "_swap_current_task")?,
+            register_task: get(&native, "_register_task")?,
+            unregister_task: get(&native, "_unregister_task")?,
+            base_create_task: get(&base_loop, "create_task")?,
+            eager_task_factory: get_opt(&tasks, "eager_task_factory")?,
+            generic_alias: get(&*import("types")?, "GenericAlias")?,
+            logger: get(&*import_from("asyncio.log")?, "logger")?,
+            sys_getframe: get(&*import("sys")?, "_getframe")?,
+            context_keyword: tuple(&[&names.context])?,
+            message_keyword: tuple(&[&names.msg])?,
+        })
+    }
+}
+
+/// Imports a dotted module and gives the module itself.
+fn import_from(name: &str) -> Result<Owned> {
+    import(name)?;
+    let modules = import("sys")?.getattr(&*interned("modules")?)?;
+    Ok(super::text::dict_get(&modules, &*interned(name)?)?.unwrap_or_else(super::text::none))
+}
+
+struct State {
+    names: Names,
+    imports: Imports,
+}
+
+struct StateCell(OnceLock<State>);
+
+// SAFETY: written once, at import; the objects are used by attached threads only and the
+// references are never given up.
+unsafe impl Sync for StateCell {}
+// SAFETY: as above.
+unsafe impl Send for StateCell {}
+
+static STATE: StateCell = StateCell(OnceLock::new());
+
+/// Makes the state; called at import, before any class is made.
+pub fn initialise() -> Result<()> {
+    if STATE.0.get().is_none() {
+        let names = Names::make()?;
+        let imports = Imports::make(&names)?;
+        let _already = STATE.0.set(State { names, imports });
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn state() -> &'static State {
+    STATE.0.get().expect("invariant: the module was imported")
+}
+
+#[inline(always)]
+pub fn names() -> &'static Names {
+    &state().names
+}
+
+#[inline(always)]
+pub fn imports() -> &'static Imports {
+    &state().imports
+}

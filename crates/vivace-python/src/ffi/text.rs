@@ -1,0 +1,223 @@
+//! Strings, numbers, tuples, lists and dictionaries, made and read.
+
+use pyo3::ffi;
+
+use super::error::{Raised, Result};
+use super::object::{Object, Owned};
+
+pub fn none() -> Owned {
+    // SAFETY: a static object.
+    unsafe { Object::from_ptr(ffi::Py_None()) }.new_ref()
+}
+
+pub fn none_ref() -> &'static Object {
+    // SAFETY: a static object.
+    unsafe { Object::from_ptr(ffi::Py_None()) }
+}
+
+pub fn boolean(value: bool) -> Owned {
+    // SAFETY: static objects.
+    unsafe { Object::from_ptr(if value { ffi::Py_True() } else { ffi::Py_False() }) }.new_ref()
+}
+
+pub fn string(text: &str) -> Result<Owned> {
+    // SAFETY: UTF-8 of the length given.
+    unsafe {
+        Owned::from_new(ffi::PyUnicode_FromStringAndSize(
+            text.as_ptr().cast(),
+            text.len() as ffi::Py_ssize_t,
+        ))
+    }
+}
+
+/// An interned string, for names of attributes and keywords.
+pub fn interned(text: &str) -> Result<Owned> {
+    let mut ptr = string(text)?.into_ptr();
+    // SAFETY: the reference goes in and comes out.
+    unsafe {
+        ffi::PyUnicode_InternInPlace(&mut ptr);
+        Owned::from_new(ptr)
+    }
+}
+
+pub fn integer(value: i64) -> Result<Owned> {
+    // SAFETY: plain number.
+    unsafe { Owned::from_new(ffi::PyLong_FromLongLong(value)) }
+}
+
+pub fn float(value: f64) -> Result<Owned> {
+    // SAFETY: plain number.
+    unsafe { Owned::from_new(ffi::PyFloat_FromDouble(value)) }
+}
+
+/// Reads a number as `float(object)` does.
+pub fn to_f64(object: &Object) -> Result<f64> {
+    // SAFETY: a live object.
+    let value = unsafe { ffi::PyFloat_AsDouble(object.as_ptr()) };
+    // SAFETY: attached.
+    if value == -1.0 && unsafe { !ffi::PyErr_Occurred().is_null() } {
+        return Err(Raised);
+    }
+    Ok(value)
+}
+
+/// Reads an integer (`__index__`).
+pub fn to_i64(object: &Object) -> Result<i64> {
+    // SAFETY: a live object.
+    let value = unsafe { ffi::PyLong_AsLongLong(object.as_ptr()) };
+    // SAFETY: attached.
+    if value == -1 && unsafe { !ffi::PyErr_Occurred().is_null() } {
+        return Err(Raised);
+    }
+    Ok(value)
+}
+
+pub fn is_exact_int(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyLong_CheckExact(object.as_ptr()) == 1 }
+}
+
+pub fn is_str(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyUnicode_Check(object.as_ptr()) == 1 }
+}
+
+/// `repr(object)`; a failing `__repr__` is replaced by the name of the type.
+pub fn repr_lossy(object: &Object) -> String {
+    // SAFETY: a live object; the reference is new or null.
+    match unsafe { Owned::from_new(ffi::PyObject_Repr(object.as_ptr())) } {
+        Ok(text) => to_string_lossy(&text),
+        Err(raised) => {
+            raised.clear();
+            "<unprintable object>".to_owned()
+        }
+    }
+}
+
+/// `repr(object)`.
+pub fn repr(object: &Object) -> Result<String> {
+    // SAFETY: a live object; the reference is new or null.
+    let text = unsafe { Owned::from_new(ffi::PyObject_Repr(object.as_ptr())) }?;
+    Ok(to_string_lossy(&text))
+}
+
+/// `str(object)`.
+pub fn str_of(object: &Object) -> Result<Owned> {
+    // SAFETY: a live object; the reference is new or null.
+    unsafe { Owned::from_new(ffi::PyObject_Str(object.as_ptr())) }
+}
+
+/// The text of a str, lone surrogates replaced.
+pub fn to_string_lossy(text: &Object) -> String {
+    let mut length = 0;
+    // SAFETY: a live object; the buffer belongs to it and is copied at once.
+    unsafe {
+        let data = ffi::PyUnicode_AsUTF8AndSize(text.as_ptr(), &mut length);
+        if data.is_null() {
+            ffi::PyErr_Clear();
+            return String::from("?");
+        }
+        let bytes = std::slice::from_raw_parts(data.cast::<u8>(), length as usize);
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+}
+
+pub fn tuple(items: &[&Object]) -> Result<Owned> {
+    // SAFETY: each place is filled once, with a reference of its own.
+    unsafe {
+        let tuple = Owned::from_new(ffi::PyTuple_New(items.len() as ffi::Py_ssize_t))?;
+        for (index, item) in items.iter().enumerate() {
+            ffi::PyTuple_SET_ITEM(tuple.as_ptr(), index as isize, item.new_ref().into_ptr());
+        }
+        Ok(tuple)
+    }
+}
+
+pub fn list(items: impl IntoIterator<Item = Owned>) -> Result<Owned> {
+    // SAFETY: a new list; append takes a reference of its own.
+    unsafe {
+        let list = Owned::from_new(ffi::PyList_New(0))?;
+        for item in items {
+            if ffi::PyList_Append(list.as_ptr(), item.as_ptr()) < 0 {
+                return Err(Raised);
+            }
+        }
+        Ok(list)
+    }
+}
+
+pub fn dict() -> Result<Owned> {
+    // SAFETY: a new reference or null.
+    unsafe { Owned::from_new(ffi::PyDict_New()) }
+}
+
+/// `dict[key] = value`.
+pub fn dict_set(dict: &Object, key: &Object, value: &Object) -> Result<()> {
+    // SAFETY: live objects; a non-dict is answered with SystemError.
+    match unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) } {
+        0 => Ok(()),
+        _ => Err(Raised),
+    }
+}
+
+/// `dict.pop(key, None)`, without the value.
+pub fn dict_discard(dict: &Object, key: &Object) {
+    // SAFETY: live objects.
+    if unsafe { ffi::PyDict_DelItem(dict.as_ptr(), key.as_ptr()) } < 0 {
+        Raised.clear();
+    }
+}
+
+/// `dict.get(key)`; `None` when missing.
+pub fn dict_get(dict: &Object, key: &Object) -> Result<Option<Owned>> {
+    // SAFETY: live objects; the answer is borrowed.
+    unsafe {
+        let value = ffi::PyDict_GetItemWithError(dict.as_ptr(), key.as_ptr());
+        if value.is_null() {
+            if ffi::PyErr_Occurred().is_null() { Ok(None) } else { Err(Raised) }
+        } else {
+            Ok(Some(Object::from_ptr(value).new_ref()))
+        }
+    }
+}
+
+/// The number of items of a tuple.
+pub fn tuple_len(tuple: &Object) -> usize {
+    // SAFETY: the callers pass tuples (checked by debug builds of CPython).
+    unsafe { ffi::PyTuple_GET_SIZE(tuple.as_ptr()) as usize }
+}
+
+pub fn is_tuple(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyTuple_Check(object.as_ptr()) == 1 }
+}
+
+/// The item of a tuple, borrowed from it.
+pub fn tuple_get(tuple: &Object, index: usize) -> &Object {
+    assert!(is_tuple(tuple) && index < tuple_len(tuple), "invariant: inside the tuple");
+    // SAFETY: within bounds (asserted); borrowed from the tuple, which outlives the answer.
+    unsafe { Object::from_ptr(ffi::PyTuple_GET_ITEM(tuple.as_ptr(), index as ffi::Py_ssize_t)) }
+}
+
+/// Imports a module by its dotted name.
+pub fn import(name: &str) -> Result<Owned> {
+    let name = string(name)?;
+    // SAFETY: a live string; the reference is new or null.
+    unsafe { Owned::from_new(ffi::PyImport_Import(name.as_ptr())) }
+}
+
+pub fn unsigned(value: u64) -> Result<Owned> {
+    // SAFETY: plain number.
+    unsafe { Owned::from_new(ffi::PyLong_FromUnsignedLongLong(value)) }
+}
+
+/// Reads an integer that is not negative.
+pub fn to_u64(object: &Object) -> Result<u64> {
+    // SAFETY: a live object.
+    let value = unsafe { ffi::PyLong_AsUnsignedLongLong(object.as_ptr()) };
+    // SAFETY: attached.
+    if value == u64::MAX && unsafe { !ffi::PyErr_Occurred().is_null() } {
+        return Err(Raised);
+    }
+    Ok(value)
+}

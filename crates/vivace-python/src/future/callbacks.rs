@@ -1,0 +1,143 @@
+//! Who is told when a future is done: mostly one, and mostly a task that waits.
+
+use std::cell::RefCell;
+
+use crate::ffi::slot::Counted;
+use crate::ffi::{Object, Owned, Ref, Result, Visitor, text};
+use crate::task::Task;
+
+/// One of those who are told.
+pub(crate) enum Callback {
+    /// A task of the same loop: it takes its next step.
+    Wake(Ref<Task>),
+    /// `function(future)` inside `context`.
+    Call { function: Owned, context: Owned },
+}
+
+impl Callback {
+    /// The same as a function that Python can call.
+    pub(crate) fn into_function(self) -> Result<(Owned, Owned)> {
+        match self {
+            Self::Wake(task) => Ok((task.wakeup_function()?, task.context_or_none())),
+            Self::Call { function, context } => Ok((function, context)),
+        }
+    }
+
+    fn as_function(&self) -> Result<(Owned, Owned)> {
+        match self {
+            Self::Wake(task) => Ok((task.wakeup_function()?, task.context_or_none())),
+            Self::Call { function, context } => Ok((function.clone(), context.clone())),
+        }
+    }
+
+    fn copy(&self) -> Self {
+        match self {
+            Self::Wake(task) => Self::Wake(task.clone()),
+            Self::Call { function, context } => {
+                Self::Call { function: function.clone(), context: context.clone() }
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct List {
+    first: Option<Callback>,
+    rest: Vec<Callback>,
+}
+
+/// The callbacks of one future, in the order in which they were added.
+#[derive(Default)]
+pub(crate) struct Callbacks(RefCell<List>);
+
+impl Callbacks {
+    #[inline]
+    pub(crate) fn push(&self, callback: Callback) {
+        let mut list = self.0.borrow_mut();
+        if list.first.is_none() && list.rest.is_empty() {
+            list.first = Some(callback);
+        } else {
+            list.rest.push(callback);
+        }
+    }
+
+    /// Takes all.
+    #[inline]
+    pub(crate) fn take(&self) -> (Option<Callback>, Vec<Callback>) {
+        let mut list = self.0.borrow_mut();
+        (list.first.take(), std::mem::take(&mut list.rest))
+    }
+
+    /// Takes out those for which `matches` says so; the answer is how many.
+    ///
+    /// `matches` runs `__eq__` of the user, which may change the list: it works on a copy, and
+    /// only what is still there leaves.
+    pub(crate) fn remove(&self, function: &Object) -> Result<usize> {
+        let copies: Vec<Callback> = {
+            let list = self.0.borrow();
+            list.first.iter().chain(&list.rest).map(Callback::copy).collect()
+        };
+        let mut doomed = Vec::new();
+        for callback in &copies {
+            let (held, _context) = callback.as_function()?;
+            if held.equals(function)? {
+                doomed.push(callback);
+            }
+        }
+        let mut removed = Vec::new();
+        {
+            let mut list = self.0.borrow_mut();
+            let List { first, rest } = &mut *list;
+            for callback in first.take().into_iter().chain(std::mem::take(rest)) {
+                if doomed.iter().any(|other| other.is_same(&callback)) {
+                    removed.push(callback);
+                } else if first.is_none() {
+                    *first = Some(callback);
+                } else {
+                    rest.push(callback);
+                }
+            }
+        }
+        Ok(removed.len())
+    }
+
+    /// `[(function, context), …]`, or `None` if there is none.
+    pub(crate) fn to_python(&self) -> Result<Owned> {
+        let copies: Vec<Callback> = {
+            let list = self.0.borrow();
+            list.first.iter().chain(&list.rest).map(Callback::copy).collect()
+        };
+        if copies.is_empty() {
+            return Ok(text::none());
+        }
+        let mut pairs = Vec::new();
+        for callback in copies {
+            let (function, context) = callback.into_function()?;
+            pairs.push(text::tuple(&[&function, &context])?);
+        }
+        text::list(pairs)
+    }
+
+    pub(crate) fn traverse(&self, visitor: &mut Visitor) {
+        let Ok(list) = self.0.try_borrow() else { return };
+        for callback in list.first.iter().chain(&list.rest) {
+            match callback {
+                Callback::Wake(task) => visitor.object(task.as_object()),
+                Callback::Call { function, context } => {
+                    visitor.object(function);
+                    visitor.object(context);
+                }
+            }
+        }
+    }
+}
+
+impl Callback {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Wake(a), Self::Wake(b)) => a.as_object().is(b.as_object()),
+            (Self::Call { function: a, .. }, Self::Call { function: b, .. }) => a.is(b),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! `asyncio.Handle` and `asyncio.TimerHandle`, as the native loop makes them.
+//!
+//! Both are subclasses of asyncio's classes and take `__repr__`, comparison and hashing from
+//! there: those read the attributes that the getters below provide. Up to three arguments are
+//! kept inline; a tuple is made when somebody asks for `_args`.
+
+use std::cell::Cell;
+use std::ops::Deref;
+
+use crate::event_loop::Loop;
+use crate::ffi::{
+    Class, ClassBuilder, ClassCell, Instance, Object, Owned, Ref, Result, Slot, Visitor, allocate,
+    imports, text,
+};
+
+/// How many arguments are kept without a tuple.
+const INLINE: usize = 3;
+
+/// The arguments of a callback.
+#[derive(Default)]
+struct Arguments {
+    inline: [Slot; INLINE],
+    count: Cell<u8>,
+    tuple: Slot,
+}
+
+impl Arguments {
+    fn new(args: &[&Object]) -> Result<Self> {
+        let arguments = Self::default();
+        if args.len() <= INLINE {
+            for (slot, arg) in arguments.inline.iter().zip(args) {
+                slot.set(arg.new_ref());
+            }
+            arguments.count.set(args.len() as u8);
+        } else {
+            arguments.tuple.set(text::tuple(args)?);
+        }
+        Ok(arguments)
+    }
+
+    /// `callback(*args)`, with references of its own: the callback may cancel its handle.
+    #[inline(always)]
+    fn call(&self, callback: &Object) -> Result<Owned> {
+        if let Some(tuple) = self.tuple.get() {
+            return callback.call_tuple(&tuple);
+        }
+        let [first, second, third] = &self.inline;
+        match (self.count.get(), first.get(), second.get(), third.get()) {
+            (1, Some(a), _, _) => callback.call(&[&a]),
+            (2, Some(a), Some(b), _) => callback.call(&[&a, &b]),
+            (3, Some(a), Some(b), Some(c)) => callback.call(&[&a, &b, &c]),
+            _ => callback.call(&[]),
+        }
+    }
+
+    fn as_tuple(&self) -> Result<Owned> {
+        if let Some(tuple) = self.tuple.get() {
+            return Ok(tuple);
+        }
+        let held: Vec<Owned> =
+            self.inline[..self.count.get() as usize].iter().filter_map(Slot::get).collect();
+        text::tuple(&held.iter().map(|arg| &**arg).collect::<Vec<_>>())
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.inline.iter().for_each(|slot| visitor.slot(slot));
+        visitor.slot(&self.tuple);
+    }
+
+    fn clear(&self) {
+        self.inline.iter().for_each(Slot::clear);
+        self.count.set(0);
+        self.tuple.clear();
+    }
+}
+
+/// What both kinds of handle hold.
+#[derive(Default)]
+pub(crate) struct Handle {
+    callback: Slot,
+    arguments: Arguments,
+    context: Slot,
+    event_loop: Slot<Ref<Loop>>,
+    source_traceback: Slot,
+    repr: Slot,
+    cancelled: Cell<bool>,
+}
+
+impl Handle {
+    pub(crate) fn new(
+        event_loop: &Instance<Loop>,
+        callback: &Object,
+        args: &[&Object],
+        context: Owned,
+    ) -> Result<Self> {
+        let handle = Self {
+            callback: Slot::new(callback.new_ref()),
+            arguments: Arguments::new(args)?,
+            context: Slot::new(context),
+            event_loop: Slot::new(event_loop.counted()),
+            ..Self::default()
+        };
+        if event_loop.debug() {
+            handle.source_traceback.set(imports().extract_stack.call(&[])?);
+        }
+        Ok(handle)
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.get()
+    }
+
+    /// Runs the callback in its context, errors and all.
+    #[inline(always)]
+    pub(crate) fn run(&self) -> Result<()> {
+        let (Some(callback), Some(context)) = (self.callback.get(), self.context.get()) else {
+            return Ok(());
+        };
+        crate::ffi::context::run_in(&context, || self.arguments.call(&callback)).map(drop)
+    }
+
+    /// Cancels, once. Says whether it was this call that did.
+    fn cancel(&self, object: &Object) -> Result<bool> {
+        if self.cancelled.replace(true) {
+            return Ok(false);
+        }
+        if self.event_loop.get().is_some_and(|event_loop| event_loop.debug()) {
+            // Kept for debugging, while the callback can still be seen.
+            self.repr.set(text::string(&text::repr(object)?)?);
+        }
+        self.forget();
+        Ok(true)
+    }
+
+    /// Lets go of the callback and its arguments.
+    fn forget(&self) {
+        self.callback.clear();
+        self.arguments.clear();
+    }
+
+    fn traverse_fields(&self, visitor: &mut Visitor) {
+        visitor.slot(&self.callback);
+        self.arguments.traverse(visitor);
+        visitor.slot(&self.context);
+        visitor.slot(&self.event_loop);
+        visitor.slot(&self.source_traceback);
+        visitor.slot(&self.repr);
+    }
+
+    fn clear_fields(&self) {
+        self.forget();
+        self.context.clear();
+        self.event_loop.clear();
+        self.source_traceback.clear();
+        self.repr.clear();
+    }
+}
+
+/// A struct that has the fields of a handle.
+pub(crate) trait AsHandle: Class {
+    fn handle(&self) -> &Handle;
+}
+
+impl AsHandle for Handle {
+    fn handle(&self) -> &Handle {
+        self
+    }
+}
+
+/// A handle with a deadline.
+pub(crate) struct TimerHandle {
+    handle: Handle,
+    when: Cell<f64>,
+    scheduled: Cell<bool>,
+}
+
+impl TimerHandle {
+    pub(crate) fn new(handle: Handle, when: f64) -> Self {
+        Self { handle, when: Cell::new(when), scheduled: Cell::new(true) }
+    }
+
+    /// The timer has left the heap.
+    pub(crate) fn unschedule(&self) {
+        self.scheduled.set(false);
+    }
+}
+
+impl Deref for TimerHandle {
+    type Target = Handle;
+    fn deref(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl AsHandle for TimerHandle {
+    fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Class for Handle {
+    fn cell() -> &'static ClassCell {
+        static CELL: ClassCell = ClassCell::new(256);
+        &CELL
+    }
+    fn empty() -> Self {
+        Self::default()
+    }
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.traverse_fields(visitor);
+    }
+    fn clear(&self) {
+        self.clear_fields();
+    }
+}
+
+impl Class for TimerHandle {
+    fn cell() -> &'static ClassCell {
+        static CELL: ClassCell = ClassCell::new(256);
+        &CELL
+    }
+    fn empty() -> Self {
+        Self::new(Handle::default(), f64::NAN)
+    }
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.traverse_fields(visitor);
+    }
+    fn clear(&self) {
+        self.clear_fields();
+    }
+}
+
+/// A handle for a callback that was queued without one, to name it in a report.
+pub(crate) fn handle_for_report(
+    event_loop: &Instance<Loop>,
+    callback: &Object,
+    argument: &Object,
+    context: &Object,
+) -> Result<Owned> {
+    let handle = Handle::new(event_loop, callback, &[argument], context.new_ref())?;
+    Ok(allocate(handle)?.into_owned())
+}
+
+/// The methods and attributes that both kinds have.
+fn with_handle_methods<T: AsHandle>(builder: ClassBuilder<T>) -> ClassBuilder<T> {
+    builder
+        .noargs(c"cancelled", c"Whether the handle was cancelled.", |this: &Instance<T>| {
+            Ok(text::boolean(this.handle().is_cancelled()))
+        })
+        .noargs(
+            c"get_context",
+            c"The contextvars.Context that the callback runs in.",
+            |this: &Instance<T>| Ok(this.handle().context.get_or_none()),
+        )
+        .noargs(c"_run", c"Runs the callback.", |this: &Instance<T>| {
+            if let Some(event_loop) = this.handle().event_loop.get() {
+                crate::event_loop::turn::run_handle(&event_loop, this)?;
+            }
+            Ok(text::none())
+        })
+        .getter(c"_callback", |this: &Instance<T>| Ok(this.handle().callback.get_or_none()))
+        .getter(c"_args", |this: &Instance<T>| {
+            let handle = this.handle();
+            if handle.callback.is_some() { handle.arguments.as_tuple() } else { Ok(text::none()) }
+        })
+        .getter(c"_context", |this: &Instance<T>| Ok(this.handle().context.get_or_none()))
+        .getter(c"_cancelled", |this: &Instance<T>| Ok(text::boolean(this.handle().is_cancelled())))
+        .getter(c"_loop", |this: &Instance<T>| {
+            let event_loop = this.handle().event_loop.get();
+            Ok(event_loop.map_or_else(text::none, Ref::into_owned))
+        })
+        .getter(c"_source_traceback", |this: &Instance<T>| {
+            Ok(this.handle().source_traceback.get_or_none())
+        })
+        .getter(c"_repr", |this: &Instance<T>| Ok(this.handle().repr.get_or_none()))
+}
+
+fn cancel(this: &Instance<Handle>) -> Result<Owned> {
+    this.handle().cancel(this.object())?;
+    Ok(text::none())
+}
+
+fn cancel_timer(this: &Instance<TimerHandle>) -> Result<Owned> {
+    if this.handle().cancel(this.object())? && this.scheduled.get() {
+        if let Some(event_loop) = this.event_loop.get() {
+            drop(event_loop.note_cancelled_timer());
+        }
+    }
+    Ok(text::none())
+}
+
+fn when(this: &Instance<TimerHandle>) -> Result<Owned> {
+    text::float(this.when.get())
+}
+
+/// Makes both classes.
+pub(crate) fn make_classes() -> Result<(Owned, Owned)> {
+    let handle = with_handle_methods(ClassBuilder::<Handle>::new(
+        c"vivace.Handle",
+        c"A callback that the loop will run; returned by call_soon().",
+    ))
+    .noargs(c"cancel", c"Cancels the callback; a second time does nothing.", cancel)
+    .build(Some(&imports().handle_class))?;
+    let timer = with_handle_methods(ClassBuilder::<TimerHandle>::new(
+        c"vivace.TimerHandle",
+        c"A callback with a deadline; returned by call_later() and call_at().",
+    ))
+    .noargs(c"cancel", c"Cancels the callback; a second time does nothing.", cancel_timer)
+    .noargs(c"when", c"The deadline, in seconds of loop.time().", when)
+    .getter(c"_when", when)
+    .property(
+        c"_scheduled",
+        |this: &Instance<TimerHandle>| Ok(text::boolean(this.scheduled.get())),
+        |this: &Instance<TimerHandle>, value: Option<&Object>| {
+            this.scheduled.set(value.is_some_and(|value| value.is_true().unwrap_or(false)));
+            Ok(())
+        },
+    )
+    .build(Some(&imports().timer_handle_class))?;
+    Ok((handle, timer))
+}

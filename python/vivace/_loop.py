@@ -1,0 +1,396 @@
+"""`vivace.EventLoop`: asyncio's interface over the native engine.
+
+Who calls it: everybody who runs a loop. What runs for each callback, timer, descriptor and byte
+is native (`vivace._native.Loop`, first in the method resolution order). The cold half (making
+connections and servers, executors, name resolution, exception handlers, `sock_*`) is the
+standard library's own, of the very version that runs: the same arguments, checks, errors and
+messages, without a second copy to keep in step. This file joins the two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+import warnings
+import weakref
+from asyncio import base_events, coroutines, events, format_helpers
+from asyncio.log import logger
+from typing import TYPE_CHECKING, Any
+
+from . import _child_processes, _native, _task_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["EventLoop", "new_event_loop"]
+
+_task_registry.install()
+
+_FORMAT_TAKES_DEBUG = "debug" in (format_helpers._format_callback_source.__kwdefaults__ or {})
+
+# What an address literal consists of: such a host needs no resolver and no thread.
+_NUMERIC = frozenset("0123456789abcdefABCDEF.:")
+
+
+class _Ready:
+    """The ready queue as libraries look at it: its length, and appending a handle."""
+
+    def __init__(self, loop: EventLoop) -> None:
+        self._loop = loop
+
+    def __len__(self) -> int:
+        return self._loop._ready_length()
+
+    def append(self, handle: asyncio.Handle) -> None:
+        """Has a handle run in the next turn."""
+        self._loop.call_soon(handle._run)
+
+
+class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
+    """An asyncio event loop with a native engine.
+
+    It is an `asyncio.AbstractEventLoop` and has everything that the standard library's loop of
+    the same Python version has. Make one with `vivace.new_event_loop()`, or let
+    `vivace.run(main())` do it.
+    """
+
+    def __init__(self) -> None:
+        _native.Loop.__init__(self)
+        base_events.BaseEventLoop.__init__(self)
+        self._open()
+        self._selector = None
+        self._ssock: socket.socket | None = None
+        self._csock: socket.socket | None = None
+        self._previous_wakeup_fd = -1
+        self._signal_handlers: dict[int, asyncio.Handle] = {}
+        self._transports: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self._unix_server_sockets: dict[socket.socket, int] = {}
+        kind = type(self)
+        if kind is not EventLoop:
+            self._set_custom(
+                kind.call_soon is not EventLoop.call_soon, kind.time is not EventLoop.time
+            )
+        _loops.add(self)
+
+    # Running.
+
+    def run_forever(self) -> None:
+        """Runs until `stop()` is called.
+
+        Raises:
+            RuntimeError: the loop is closed, or a loop runs in this thread already.
+        """
+        self._check_closed()
+        self._check_running()
+        self._set_coroutine_origin_tracking(self._debug)
+        hooks = sys.get_asyncgen_hooks()
+        try:
+            self._thread_id = threading.get_ident()
+            sys.set_asyncgen_hooks(
+                firstiter=self._asyncgen_firstiter_hook,
+                finalizer=self._asyncgen_finalizer_hook,
+            )
+            events._set_running_loop(self)
+            self._run()
+        finally:
+            self._stopping = False
+            self._thread_id = None
+            events._set_running_loop(None)
+            self._set_coroutine_origin_tracking(False)
+            sys.set_asyncgen_hooks(*hooks)
+
+    def close(self) -> None:
+        """Closes the loop and drops what is queued; closing twice does nothing.
+
+        Raises:
+            RuntimeError: the loop is running.
+        """
+        if self.is_running():
+            raise RuntimeError("Cannot close a running event loop")
+        if self.is_closed():
+            return
+        if self._debug:
+            logger.debug("Close %r", self)
+        self._remove_all_signal_handlers()
+        self._close_self_pipe()
+        self._close()
+        self._executor_shutdown_called = True
+        executor = self._default_executor
+        if executor is not None:
+            self._default_executor = None
+            executor.shutdown(wait=False)
+
+    def __del__(self) -> None:
+        if not self.is_closed():
+            # Half-made loops (an error in __init__) have nothing to warn of.
+            if getattr(self, "_signal_handlers", None) is None:
+                return
+            warnings.warn(f"unclosed event loop {self!r}", ResourceWarning, source=self)
+            if not self.is_running():
+                self.close()
+
+    # What asyncio's own code reads and writes as attributes.
+
+    @property
+    def _ready(self) -> _Ready:  # type: ignore[override]
+        return _Ready(self)
+
+    @_ready.setter
+    def _ready(self, value: object) -> None:
+        # BaseEventLoop.__init__ puts an empty deque here.
+        pass
+
+    def _add_callback(self, handle: asyncio.Handle) -> None:
+        if not handle._cancelled:
+            self.call_soon(handle._run, context=handle._context)
+
+    def _add_callback_signalsafe(self, handle: asyncio.Handle) -> None:
+        self.call_soon_threadsafe(handle._run)
+
+    def _write_to_self(self) -> None:
+        if not self.is_closed():
+            self.call_soon_threadsafe(_nothing)
+
+    # Reports from the engine.
+
+    def _callback_failed(self, handle: asyncio.Handle, exception: BaseException) -> None:
+        """Tells the exception handler that a callback raised, as `Handle._run` does."""
+        options = {"debug": self._debug} if _FORMAT_TAKES_DEBUG else {}
+        source = format_helpers._format_callback_source(
+            handle._callback, handle._args, **options
+        )
+        context: dict[str, Any] = {
+            "message": f"Exception in callback {source}",
+            "exception": exception,
+            "handle": handle,
+        }
+        if handle._source_traceback:
+            context["source_traceback"] = handle._source_traceback
+        self.call_exception_handler(context)
+
+    def _slow_callback(self, subject: object, duration: float) -> None:
+        """Debug mode: names what held the loop for longer than `slow_callback_duration`."""
+        if isinstance(subject, asyncio.Handle):
+            name = base_events._format_handle(subject)
+        else:
+            name = repr(subject)
+        logger.warning("Executing %s took %.3f seconds", name, duration)
+
+    # Descriptors.
+
+    def _ensure_fd_no_transport(self, fd: Any) -> None:
+        owner = self._fd_owner(fd)
+        if owner is None:
+            fileno = fd if isinstance(fd, int) else fd.fileno()
+            owner = self._transports.get(fileno)
+        if owner is not None and not owner.is_closing():
+            raise RuntimeError(f"File descriptor {fd!r} is used by transport {owner!r}")
+
+    def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
+        """Has `callback(*args)` called whenever `fd` can be read.
+
+        Args:
+            fd: a number or an object with `fileno()`.
+
+        Raises:
+            RuntimeError: a transport owns the descriptor.
+            ValueError: `fd` is not a file.
+        """
+        self._ensure_fd_no_transport(fd)
+        self._add_reader(fd, callback, *args)
+
+    def remove_reader(self, fd: Any) -> bool:
+        """Undoes `add_reader`; tells whether there was one."""
+        self._ensure_fd_no_transport(fd)
+        return self._remove_reader(fd)
+
+    def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
+        """Has `callback(*args)` called whenever `fd` can be written; see `add_reader`."""
+        self._ensure_fd_no_transport(fd)
+        self._add_writer(fd, callback, *args)
+
+    def remove_writer(self, fd: Any) -> bool:
+        """Undoes `add_writer`; tells whether there was one."""
+        self._ensure_fd_no_transport(fd)
+        return self._remove_writer(fd)
+
+    # Names.
+
+    async def getaddrinfo(  # type: ignore[override]
+        self,
+        host: Any,
+        port: Any,
+        *,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[Any]:
+        """As `socket.getaddrinfo`, in a thread unless host and port are numbers."""
+        if _is_numeric(host, port):
+            numeric = flags | socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+            try:
+                return socket.getaddrinfo(host, port, family, type, proto, numeric)
+            except socket.gaierror:
+                pass  # Not an address after all: the resolver answers or raises.
+        return await super().getaddrinfo(
+            host, port, family=family, type=type, proto=proto, flags=flags
+        )
+
+    # Signals.
+
+    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+        """Has `callback(*args)` called in the loop when the signal arrives.
+
+        A signal that arrives while the loop is stopped is handled when it runs again.
+
+        Raises:
+            TypeError: `sig` is not a number, or `callback` is a coroutine.
+            ValueError: there is no such signal.
+            RuntimeError: not the main thread, or the signal cannot be caught.
+        """
+        if coroutines.iscoroutine(callback) or coroutines.iscoroutinefunction(callback):
+            raise TypeError("coroutines cannot be used with add_signal_handler()")
+        self._check_signal(sig)  # type: ignore[attr-defined]
+        self._check_closed()
+        if not self._signal_handlers:
+            self._take_wakeup_fd()
+        handle = events.Handle(callback, args, self, None)
+        replaced = self._signal_handlers.get(sig)
+        self._signal_handlers[sig] = handle
+        try:
+            # The handler does nothing: the wake-up descriptor tells the loop.
+            signal.signal(sig, _nothing)
+            signal.siginterrupt(sig, False)
+        except OSError as error:
+            if replaced is None:
+                del self._signal_handlers[sig]
+            else:
+                self._signal_handlers[sig] = replaced
+            if not self._signal_handlers:
+                self._give_wakeup_fd_back()
+            if error.errno == 22:
+                raise RuntimeError(f"sig {sig} cannot be caught") from error
+            raise
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Undoes `add_signal_handler`; tells whether there was one."""
+        self._check_signal(sig)  # type: ignore[attr-defined]
+        if self._signal_handlers.pop(sig, None) is None:
+            return False
+        handler = signal.default_int_handler if sig == signal.SIGINT else signal.SIG_DFL
+        try:
+            signal.signal(sig, handler)
+        except OSError as error:
+            if error.errno == 22:
+                raise RuntimeError(f"sig {sig} cannot be caught") from error
+            raise
+        if not self._signal_handlers:
+            self._give_wakeup_fd_back()
+        return True
+
+    def _take_wakeup_fd(self) -> None:
+        if self._csock is None:
+            self._make_self_pipe()  # type: ignore[attr-defined]
+        assert self._csock is not None
+        try:
+            previous = signal.set_wakeup_fd(self._csock.fileno(), warn_on_full_buffer=False)
+        except (ValueError, OSError) as error:
+            raise RuntimeError(str(error)) from error
+        if previous != self._csock.fileno():
+            self._previous_wakeup_fd = previous
+
+    def _give_wakeup_fd_back(self) -> None:
+        """Restores the wake-up descriptor that was there before ours."""
+        try:
+            current = signal.set_wakeup_fd(self._previous_wakeup_fd)
+            if self._csock is None or current != self._csock.fileno():
+                # Somebody else has taken it over meanwhile: it stays his.
+                signal.set_wakeup_fd(current)
+        except (ValueError, OSError) as error:
+            logger.info("set_wakeup_fd(-1) failed: %s", error)
+        self._previous_wakeup_fd = -1
+
+    def _remove_all_signal_handlers(self) -> None:
+        if not self._signal_handlers:
+            return
+        if sys.is_finalizing():
+            warnings.warn(
+                f"Closing the loop {self!r} on interpreter shutdown stage, "
+                "skipping signal handlers removal",
+                ResourceWarning,
+                source=self,
+            )
+            self._signal_handlers.clear()
+            return
+        for sig in list(self._signal_handlers):
+            self.remove_signal_handler(sig)
+
+    def _close_self_pipe(self) -> None:
+        if self._ssock is not None and self._csock is not None:
+            self._remove_reader(self._ssock.fileno())
+            self._ssock.close()
+            self._csock.close()
+            self._ssock = self._csock = None
+            self._internal_fds -= 1
+
+    # Processes.
+
+    async def _make_subprocess_transport(
+        self,
+        protocol: asyncio.SubprocessProtocol,
+        args: Any,
+        shell: bool,
+        stdin: Any,
+        stdout: Any,
+        stderr: Any,
+        bufsize: int,
+        extra: Any = None,
+        **kwargs: Any,
+    ) -> asyncio.SubprocessTransport:
+        return await _child_processes.start(
+            self, protocol, args, shell, stdin, stdout, stderr, bufsize, extra, **kwargs
+        )
+
+
+def _nothing(*args: object) -> None:
+    pass
+
+
+def _is_numeric(host: Any, port: Any) -> bool:
+    if isinstance(port, str):
+        if not port.isdecimal():
+            return False
+    elif not isinstance(port, int):
+        return False
+    if isinstance(host, bytes):
+        try:
+            host = host.decode("ascii")
+        except UnicodeDecodeError:
+            return False
+    if not isinstance(host, str) or not host:
+        return False
+    # A zone (fe80::1%eth0) is looked up among the interfaces, not in the network.
+    address = host.partition("%")[0]
+    return ("." in address or ":" in address) and _NUMERIC.issuperset(address)
+
+
+_loops: weakref.WeakSet[EventLoop] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    """The child gets descriptors of its own: those of the parent would wake the parent."""
+    for loop in list(_loops):
+        loop._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def new_event_loop() -> EventLoop:
+    """Makes an event loop, as `asyncio.new_event_loop` does."""
+    return EventLoop()
