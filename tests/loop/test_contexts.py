@@ -90,7 +90,7 @@ def test_one_context_for_many_callbacks(loop):
     assert context[variable] == "10"
 
 
-def test_running_a_callback_in_a_context_that_is_entered(loop, reports):
+def test_running_a_callback_in_a_context_that_is_entered(loop, reports, caplog):
     context = contextvars.copy_context()
 
     def inner():
@@ -100,8 +100,10 @@ def test_running_a_callback_in_a_context_that_is_entered(loop, reports):
     # The loop itself runs inside the context: its callbacks cannot enter it again.
     loop.call_later(0.01, loop.stop)
     context.run(inner)
-    error = reports.take_one()["exception"]
-    assert isinstance(error, RuntimeError) and "cannot enter context" in str(error)
+    # From 3.12 on the handler is to run in that context too, and cannot be told.
+    told = [str(context["exception"]) for context in reports.take()]
+    logged = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+    assert any("cannot enter context" in text for text in told + logged)
 
 
 def test_a_task_has_a_copy(run):
