@@ -71,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result.print(sys.stdout, options.verbose)
     # A run of some tests must not stand where the result of all is looked for.
     part = "-part" if options.patterns else ""
-    name = f"{version[0]}.{version[1]}.{version[2]}-{measured.label}{part}.json"
+    file_name = measured.label.replace(":", "-")
+    name = f"{version[0]}.{version[1]}.{version[2]}-{file_name}{part}.json"
     result.write_json(_RESULTS / name)
     return 0 if result.ok else 1
 

@@ -50,7 +50,7 @@ def from_options(loop: str, task: str | None, future: str | None) -> Candidate:
     if loop == "stock":
         base = STOCK
     else:
-        base = Candidate(loop.partition(":")[0], loop if ":" in loop else f"{loop}:new_event_loop")
+        base = Candidate(loop, loop if ":" in loop else f"{loop}:new_event_loop")
     if loop == "vivace" and task is None:
         task, future = "vivace:Task", "vivace:Future"
     return dataclasses.replace(base, task=task or base.task, future=future or base.future)

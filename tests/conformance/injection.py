@@ -8,6 +8,7 @@ not counted as a success of the candidate.
 from __future__ import annotations
 
 import asyncio
+import mmap
 import types
 import unittest
 from collections.abc import Callable
@@ -23,8 +24,7 @@ class Injection:
     Attributes:
         make_loop: Makes a loop of the candidate, uncounted.
         loop_class: The class of the candidate's loops, for tests that derive from the loop class.
-        loops: How many loops of the candidate the running test has asked for.
-        fake_clocks: How many loops with a clock moved by hand it has asked for.
+        fake_clocks: How many loops with a clock moved by hand the running test has asked for.
     """
 
     def __init__(self, make_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
@@ -32,12 +32,27 @@ class Injection:
         loop = make_loop()
         self.loop_class = type(loop)
         loop.close()
-        self.loops = 0
+        # Shared with forked children, which ask for loops too.
+        self._loops = mmap.mmap(-1, 1)
+        self.reset_counts()
+
+    @property
+    def loops(self) -> int:
+        """How many loops of the candidate the running test has asked for, 255 standing for more."""
+        return self._loops[0]
+
+    def count_loop(self) -> None:
+        """Notes that the running test has asked for a loop of the candidate."""
+        self._loops[0] = min(self._loops[0] + 1, 255)
+
+    def reset_counts(self) -> None:
+        """Forgets what was counted."""
+        self._loops[0] = 0
         self.fake_clocks = 0
 
     def new_loop(self) -> asyncio.AbstractEventLoop:
         """Makes a loop of the candidate."""
-        self.loops += 1
+        self.count_loop()
         return self.make_loop()
 
     def install(self, test_utils: types.ModuleType) -> None:
@@ -86,7 +101,7 @@ class LoopClassStandIn:
         return self._injection.new_loop()
 
     def __mro_entries__(self, bases: tuple[object, ...]) -> tuple[type, ...]:
-        self._injection.loops += 1
+        self._injection.count_loop()
         return (self._injection.loop_class,)
 
     def __instancecheck__(self, instance: object) -> bool:

@@ -51,10 +51,10 @@ class Recorder(unittest.TestResult):
     def startTest(self, test: unittest.TestCase) -> None:  # noqa: N802
         super().startTest(test)
         self._status, self._detail = "passed", ""
-        self._doors.loops = self._doors.fake_clocks = 0
+        self._doors.reset_counts()
         name = test._testMethodName
         self._events.write("start", test=name)
-        faulthandler.dump_traceback_later(self._limits[name] - _LAST_WORDS)
+        faulthandler.dump_traceback_later(max(0.1, self._limits[name] - _LAST_WORDS))
         self._started = time.monotonic()
 
     def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802
