@@ -126,9 +126,9 @@ class _Tour:
         try:
             print(f"served by {loop} on CPython {platform.python_version()}")
             wrong = tour(self._url)
-            module = self._wanted_loop.partition(":")[0]
-            if loop.partition(".")[0] != module:
-                wrong.append(f"the loop is {loop}, not one of {module}")
+            package = self._wanted_loop.partition(":")[0].partition(".")[0]
+            if loop.partition(".")[0] != package:
+                wrong.append(f"the loop is {loop}, not one of {package}")
             self._wrong = wrong
         finally:
             # uvicorn looks at this ten times a second.
