@@ -30,7 +30,7 @@ from harness.environment import (
 )
 from harness.plan import FULL, QUICK, Plan
 from harness.table import Table
-from suites import echo, fairness, imports, scheduling
+from suites import echo, echo_tables, fairness, imports, scheduling, traffic
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,11 @@ SUITES = {
     scheduling.NAME: Suite(scheduling.measure, scheduling.tables),
     fairness.NAME: Suite(fairness.measure, fairness.tables),
     imports.NAME: Suite(imports.measure, imports.tables),
-    echo.TCP.name: Suite(partial(echo.measure, echo.TCP), partial(echo.tables, echo.TCP)),
-    echo.UNIX.name: Suite(
-        partial(echo.measure, echo.UNIX), partial(echo.tables, echo.UNIX), usual=False
-    ),
-    echo.UDP.name: Suite(
-        partial(echo.measure, echo.UDP), partial(echo.tables, echo.UDP), usual=False
-    ),
 }
+for kind in (traffic.TCP, traffic.UNIX, traffic.UDP, traffic.TLS):
+    SUITES[kind.name] = Suite(
+        partial(echo.measure, kind), partial(echo_tables.tables, kind), usual=kind is traffic.TCP
+    )
 
 
 def main() -> int:

@@ -6,7 +6,6 @@ ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 WORKERS = BENCHMARKS / "workers"
 NATIVE = BENCHMARKS / "native"
-NATIVE_BINARIES = ROOT / "target" / "bench-native" / "release"
 
 # Virtual environments and results; ignored by git.
 WORK = ROOT / ".work" / "bench"

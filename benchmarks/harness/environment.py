@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .checkout import NATIVE, NATIVE_BINARIES, ROOT, WORK
+from .checkout import NATIVE, ROOT, WORK
 
 SUBJECT = "vivace"
 STANDARD = "asyncio"
@@ -100,17 +100,24 @@ def prepare(version: str, loops: list[str], build: bool) -> Environment:
     return environment
 
 
-def build_native() -> None:
-    """Builds the load generator and the bare server.
+def build_native(tls: bool = False) -> Path:
+    """Builds the load generator and the bare server; returns the folder they are in.
+
+    Args:
+        tls: Whether the load generator has to speak TLS, which takes more crates.
 
     Raises:
         PreparationError: If that fails, or there is no cargo and nothing built before.
     """
+    target = ROOT / "target" / ("bench-native-tls" if tls else "bench-native")
+    features = ["--features", "tls"] if tls else []
+    command = ["cargo", "build", "-q", "--release", "--locked", "--target-dir", str(target)]
     try:
-        _run(["cargo", "build", "-q", "--release", "--locked"], cwd=NATIVE)
+        _run([*command, *features], cwd=NATIVE)
     except FileNotFoundError:
-        if not (NATIVE_BINARIES / "echo-load").exists():
+        if not (target / "release" / "echo-load").exists():
             raise PreparationError("cargo is needed to build the load generator") from None
+    return target / "release"
 
 
 def _find_python(version: str) -> str | None:

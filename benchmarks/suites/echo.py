@@ -6,7 +6,6 @@ processor, the load generator has the other. A server's CPU clock is read by the
 its process, while nothing is on its way.
 """
 
-import itertools
 import json
 import subprocess
 import tempfile
@@ -17,53 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import targets
-from harness.checkout import NATIVE_BINARIES, WORKERS
+from harness.checkout import WORKERS
 from harness.environment import Environment, build_native
-from harness.figures import geometric_mean, median, relative_spread
 from harness.placement import CLIENT_CPU, SERVER_CPU, children_on
 from harness.plan import Plan
 from harness.rounds import rotated
-from harness.table import Table
 
-LIMIT = "bare server"
-CONNECTIONS = (1, 10, 100)
+from .traffic import LIMIT, Traffic
 
 # Both bound every measurement, whatever the server does.
 _MOST_MESSAGES = 1_000_000
 _SERVER_LIFETIME = 900
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """One kind of echo suite.
-
-    Attributes:
-        name: The suite's name on the command line.
-        title: Its name in the tables.
-        endpoint: What servers listen on; `{}` is replaced by a path that is free.
-        interfaces: Those of `workers/echo_server.py`.
-        sizes: Bytes per message.
-    """
-
-    name: str
-    title: str
-    endpoint: str
-    interfaces: tuple[str, ...]
-    sizes: tuple[int, ...]
-
-
-TCP = Traffic(
-    "echo",
-    "TCP echo",
-    "tcp:127.0.0.1:0",
-    ("protocol", "buffered", "streams"),
-    (100, 1024, 16 * 1024, 100_000),
-)
-UNIX = Traffic(
-    "unix", "Unix socket echo", "unix:{}", ("protocol", "streams"), (100, 1024, 16 * 1024, 100_000)
-)
-UDP = Traffic("udp", "UDP echo", "udp:127.0.0.1:0", ("datagram",), (100, 1024, 16 * 1024))
 
 
 class ServerError(Exception):
@@ -87,79 +50,122 @@ class Server:
         return time.clock_gettime((~self.process.pid << 3) | 2)
 
 
+@dataclass
+class Ground:
+    """What the servers and clients of a round need.
+
+    Attributes:
+        traffic: The suite.
+        plan: How long to send.
+        python: The interpreter of the loops.
+        binaries: Where the load generator and the bare server are.
+        folder: For this round's sockets, certificate and messages.
+    """
+
+    traffic: Traffic
+    plan: Plan
+    python: Path
+    binaries: Path
+    folder: Path
+
+    def server_command(self, name: str) -> list[str]:
+        """Returns the command that starts the bare server or that of a loop and interface."""
+        endpoint = self.traffic.endpoint.format(self.folder / _file_name(name))
+        if name == LIMIT:
+            command = [str(self.binaries / "echo-limit")]
+            return [*command, "--listen", endpoint, "--lifetime", str(_SERVER_LIFETIME)]
+        loop, interface = name.split("/")
+        command = [str(self.python), str(WORKERS / "echo_server.py")]
+        command += [loop, interface, endpoint, str(_SERVER_LIFETIME)]
+        return [*command, str(self.folder)] if self.traffic.tls else command
+
+    def client_command(self, server: Server, cell: str) -> list[str]:
+        """Returns the command that sends a cell's messages to a server."""
+        connections, size = cell.split(" x ")
+        options = {
+            "connect": server.endpoint,
+            "connections": connections,
+            "size": size,
+            "warmup": str(self.plan.warmup),
+            "seconds": str(self.plan.seconds),
+            "messages": str(_MOST_MESSAGES),
+        }
+        if self.traffic.tls:
+            options["certificate"] = str(self.folder / "certificate.pem")
+        command = [str(self.binaries / "echo-load")]
+        for name, value in options.items():
+            command += [f"--{name}", value]
+        return command
+
+
 def measure(traffic: Traffic, environment: Environment, plan: Plan) -> dict[str, Any]:
     """Returns the figures of every round, by cell and server, and what failed."""
-    build_native()
-    names = [LIMIT] + [
+    binaries = build_native(traffic.tls)
+    names = [LIMIT] if traffic.limit else []
+    names += [
         f"{loop}/{interface}" for loop in environment.loops for interface in traffic.interfaces
     ]
-    cells = [f"{count} x {size}" for count, size in itertools.product(CONNECTIONS, traffic.sizes)]
-    rounds: list[dict[str, dict[str, Any]]] = []
+    rounds = []
     failed: dict[str, str] = {}
     for number in range(plan.rounds):
-        figures: dict[str, dict[str, Any]] = {cell: {} for cell in cells}
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vivace-bench-")))
-            servers = []
-            for name in rotated(names, number):
-                endpoint = traffic.endpoint.format(folder / name.replace("/", "-"))
-                try:
-                    servers.append(stack.enter_context(_started(name, environment, endpoint)))
-                except ServerError as error:
-                    failed.setdefault(name, str(error))
-            for step, cell in enumerate(cells):
-                for server in rotated(servers, step):
-                    try:
-                        figures[cell][server.name] = _exchange(server, cell, plan)
-                    except ServerError as error:
-                        failed.setdefault(f"{server.name}, {cell}", str(error))
-        rounds.append(figures)
+        with tempfile.TemporaryDirectory(prefix="vivace-bench-") as folder:
+            ground = Ground(traffic, plan, environment.python, binaries, Path(folder))
+            rounds.append(_round(ground, rotated(names, number), failed))
     return {"rounds": rounds, "failed": failed}
 
 
+def _round(
+    ground: Ground, names: list[str], failed: dict[str, str]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Returns the figures of one round; adds to `failed` what did not work."""
+    if ground.traffic.tls:
+        make = [str(ground.binaries / "make-certificate"), "--folder", str(ground.folder)]
+        subprocess.run(make, check=True)
+    figures: dict[str, dict[str, dict[str, float]]] = {cell: {} for cell in ground.traffic.cells}
+    with ExitStack() as stack:
+        servers = []
+        for name in names:
+            try:
+                servers.append(stack.enter_context(_started(ground, name)))
+            except ServerError as error:
+                failed.setdefault(name, str(error))
+        for step, cell in enumerate(ground.traffic.cells):
+            for server in rotated(servers, step):
+                try:
+                    figures[cell][server.name] = _exchange(ground, server, cell)
+                except ServerError as error:
+                    failed.setdefault(f"{server.name}, {cell}", str(error))
+    return figures
+
+
 @contextmanager
-def _started(name: str, environment: Environment, endpoint: str) -> Iterator[Server]:
-    if name == LIMIT:
-        command = [str(NATIVE_BINARIES / "echo-limit")]
-        command += ["--listen", endpoint, "--lifetime", str(_SERVER_LIFETIME)]
-    else:
-        loop, interface = name.split("/")
-        command = [str(environment.python), str(WORKERS / "echo_server.py")]
-        command += [loop, interface, endpoint, str(_SERVER_LIFETIME)]
-    with children_on(SERVER_CPU):
+def _started(ground: Ground, name: str) -> Iterator[Server]:
+    """Starts a server on its processor, and ends it."""
+    messages = ground.folder / f"{_file_name(name)}.log"
+    with (
+        children_on(SERVER_CPU),
+        # Not a pipe: nobody reads it while the server runs.
+        messages.open("w") as log,
+    ):
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            ground.server_command(name), stdout=subprocess.PIPE, stderr=log, text=True
         )
     with process:
-        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout is not None
         try:
             said = process.stdout.readline().split()
             if len(said) != 2 or said[0] != "listening":
-                process.kill()
-                lines = process.stderr.read().strip().splitlines()
-                raise ServerError(lines[-1] if lines else "it said nothing")
+                raise ServerError(_last_line(messages.read_text()))
             yield Server(name, process, said[1])
         finally:
             process.kill()
 
 
-def _exchange(server: Server, cell: str, plan: Plan) -> dict[str, float]:
+def _exchange(ground: Ground, server: Server, cell: str) -> dict[str, float]:
     """Sends to one server; returns CPU microseconds per message and what the client saw."""
-    connections, size = cell.split(" x ")
-    options = {
-        "connect": server.endpoint,
-        "connections": connections,
-        "size": size,
-        "warmup": str(plan.warmup),
-        "seconds": str(plan.seconds),
-        "messages": str(_MOST_MESSAGES),
-    }
-    command = [str(NATIVE_BINARIES / "echo-load")]
-    for name, value in options.items():
-        command += [f"--{name}", value]
     with children_on(CLIENT_CPU):
         client = subprocess.Popen(
-            command,
+            ground.client_command(server, cell),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -177,84 +183,13 @@ def _exchange(server: Server, cell: str, plan: Plan) -> dict[str, float]:
                 cpu = server.cpu_seconds() - before
                 seen: dict[str, float] = json.loads(line)
                 return seen | {"cpu_us": cpu * 1e6 / seen["messages"]}
-        lines = client.stderr.read().strip().splitlines()
-        raise ServerError(lines[-1] if lines else "the client ended")
+        raise ServerError(_last_line(client.stderr.read()))
 
 
-def tables(traffic: Traffic, record: dict[str, Any]) -> list[Table]:
-    """Returns a table for each interface."""
-    return [_table(traffic, record, interface) for interface in traffic.interfaces]
+def _file_name(server: str) -> str:
+    return server.replace("/", "-").replace(" ", "-")
 
 
-def _table(traffic: Traffic, record: dict[str, Any], interface: str) -> Table:
-    rounds, subject = record["data"]["rounds"], record["subject"]
-    loops = list(record["loops"])
-    table = Table(
-        f"{traffic.title} by {interface}, server CPU microseconds per message "
-        "(fraction of the bare server's efficiency)",
-        ["connections x bytes", LIMIT, *loops],
-    )
-    fractions: dict[str, dict[str, float]] = {loop: {} for loop in loops}
-    rates: list[float] = []
-    spreads = []
-    for cell in rounds[0]:
-        limit = _series(rounds, cell, LIMIT)
-        if limit is None:
-            continue
-        row = [cell, f"{median(limit):.1f}"]
-        for loop in loops:
-            series = _series(rounds, cell, f"{loop}/{interface}")
-            if series is None:
-                row.append("–")
-                continue
-            fractions[loop][cell] = median(limit) / median(series)
-            if loop == subject:
-                spreads.append(relative_spread(series))
-                uvloop = _series(rounds, cell, f"uvloop/{interface}")
-                if uvloop is not None:
-                    rates.append(median(uvloop) / median(series))
-            row.append(f"{median(series):.1f} ({fractions[loop][cell]:.2f})")
-        table.rows.append(row)
-    complete = len(table.rows)
-    means = {
-        loop: geometric_mean(cells.values())
-        for loop, cells in fractions.items()
-        if complete and len(cells) == complete
-    }
-    table.rows.append(
-        ["geometric mean of fractions", "1.00"]
-        + [f"{means[loop]:.2f}" if loop in means else "–" for loop in loops]
-    )
-    table.remarks.append(f"Median of {len(rounds)} rounds; every answer was compared.")
-    if spreads:
-        table.remarks.append(
-            f"(slowest - fastest round) / median of {subject}: "
-            f"{median(spreads):.0f} % in the middle, {max(spreads):.0f} % at most."
-        )
-    if rates and subject != "uvloop":
-        table.remarks.append(
-            f"{subject} takes {geometric_mean(rates):.2f} times less CPU than uvloop "
-            f"(geometric mean; {min(rates):.2f} to {max(rates):.2f})."
-        )
-    target = targets.ECHO.get(interface)
-    if traffic is TCP and subject == "vivace" and target is not None and subject in means:
-        verdict = "reached" if means[subject] >= target else "not reached"
-        table.remarks.append(f"Target: a fraction of {target:.2f}; {verdict}.")
-    if subject == "vivace" and fractions.get("zuvloop"):
-        behind = [
-            cell
-            for cell, fraction in fractions["zuvloop"].items()
-            if fractions[subject].get(cell, 0) < fraction
-        ]
-        table.remarks.append(f"Cells behind zuvloop: {', '.join(behind) or 'none'}.")
-    for name, reason in record["data"]["failed"].items():
-        if f"/{interface}" in name:
-            table.remarks.append(f"{name} failed: {reason}")
-    return table
-
-
-def _series(rounds: list[Any], cell: str, server: str) -> list[float] | None:
-    """Returns a server's CPU time in each round, or None if it failed in one."""
-    if any(server not in figures[cell] for figures in rounds):
-        return None
-    return [figures[cell][server]["cpu_us"] for figures in rounds]
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "it ended without a word"

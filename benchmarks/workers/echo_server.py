@@ -1,15 +1,18 @@
 """An echo server on one loop, written against one of asyncio's interfaces.
 
-    python echo_server.py LOOP INTERFACE ENDPOINT LIFETIME
+    python echo_server.py LOOP INTERFACE ENDPOINT LIFETIME [FOLDER]
 
-ENDPOINT is `tcp:127.0.0.1:0`, `unix:/path` or `udp:127.0.0.1:0`. Prints `listening ENDPOINT` and
-serves until it is ended, or until LIFETIME seconds are over. Started by `suites/echo.py`.
+ENDPOINT is `tcp:127.0.0.1:0`, `tls:127.0.0.1:0` (with the FOLDER of `certificate.pem` and
+`key.pem`), `unix:/path` or `udp:127.0.0.1:0`. Prints `listening ENDPOINT` and serves until it is
+ended, or until LIFETIME seconds are over. Started by `suites/echo.py`.
 """
 
 import asyncio
 import signal
+import ssl
 import sys
 from asyncio import AbstractEventLoop, BaseTransport
+from pathlib import Path
 from typing import cast
 
 from loops import new_event_loop
@@ -92,7 +95,9 @@ PROTOCOLS: dict[str, type[asyncio.BaseProtocol]] = {
 }
 
 
-async def listen(loop: AbstractEventLoop, interface: str, endpoint: str) -> tuple[str, object]:
+async def listen(
+    loop: AbstractEventLoop, interface: str, endpoint: str, security: ssl.SSLContext | None
+) -> tuple[str, object]:
     """Starts the server; returns its endpoint with the real port, and what keeps it alive."""
     kind, _, address = endpoint.partition(":")
     if kind == "unix":
@@ -107,21 +112,25 @@ async def listen(loop: AbstractEventLoop, interface: str, endpoint: str) -> tupl
         host, port = transport.get_extra_info("sockname")[:2]
         return f"udp:{host}:{port}", transport
     if interface == "streams":
-        server = await asyncio.start_server(echo_stream, host, int(port))
+        server = await asyncio.start_server(echo_stream, host, int(port), ssl=security)
     else:
-        server = await loop.create_server(PROTOCOLS[interface], host, int(port))
+        server = await loop.create_server(PROTOCOLS[interface], host, int(port), ssl=security)
     host, port = server.sockets[0].getsockname()[:2]
-    return f"tcp:{host}:{port}", server
+    return f"{kind}:{host}:{port}", server
 
 
 def main() -> None:
     """Serves on the loop, interface and endpoint of the command line."""
-    package, interface, endpoint, lifetime = sys.argv[1:]
+    package, interface, endpoint, lifetime, *folder = sys.argv[1:]
     # The default action of SIGALRM ends the process without a timer in the loop.
     signal.alarm(int(lifetime))
+    security = None
+    if folder:
+        security = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        security.load_cert_chain(Path(folder[0], "certificate.pem"), Path(folder[0], "key.pem"))
     loop = new_event_loop(package)
     asyncio.set_event_loop(loop)
-    bound, _alive = loop.run_until_complete(listen(loop, interface, endpoint))
+    bound, _alive = loop.run_until_complete(listen(loop, interface, endpoint, security))
     print("listening", bound, flush=True)
     loop.run_forever()
 

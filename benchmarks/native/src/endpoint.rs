@@ -1,4 +1,4 @@
-//! Addresses such as `tcp:127.0.0.1:4000`, `unix:/tmp/echo` and
+//! Addresses such as `tcp:127.0.0.1:4000` (or `tls:`), `unix:/tmp/echo` and
 //! `udp:127.0.0.1:4000`, and the sockets behind them.
 //!
 //! Only loopback addresses are accepted: these tools measure servers of the
@@ -30,7 +30,8 @@ impl FromStr for Endpoint {
         let (kind, rest) =
             text.split_once(':').ok_or_else(|| format!("endpoint {text:?} has no kind"))?;
         match kind {
-            "tcp" => loopback(rest).map(Self::Tcp),
+            // The bytes differ, the socket does not.
+            "tcp" | "tls" => loopback(rest).map(Self::Tcp),
             "udp" => loopback(rest).map(Self::Udp),
             "unix" => Ok(Self::Unix(rest.into())),
             other => Err(format!("no endpoint kind {other:?}")),

@@ -4,6 +4,7 @@
 //!
 //! Used by `benchmarks/suites/echo.py`, which starts the binaries.
 
+pub mod channel;
 pub mod endpoint;
 pub mod options;
 

@@ -27,8 +27,16 @@ impl Options {
     where
         T::Err: std::fmt::Display,
     {
-        let text = self.0.get(name).ok_or_else(|| format!("--{name} is missing"))?;
-        text.parse().map_err(|error| format!("--{name} {text}: {error}"))
+        self.optional(name)?.ok_or_else(|| format!("--{name} is missing"))
+    }
+
+    /// The value of `--name`, if it was given.
+    pub fn optional<T: FromStr>(&self, name: &str) -> Result<Option<T>, String>
+    where
+        T::Err: std::fmt::Display,
+    {
+        let Some(text) = self.0.get(name) else { return Ok(None) };
+        text.parse().map(Some).map_err(|error| format!("--{name} {text}: {error}"))
     }
 }
 
@@ -46,6 +54,7 @@ mod tests {
         assert_eq!(options.required::<usize>("size"), Ok(100));
         assert!(options.required::<usize>("connect").is_err());
         assert!(options.required::<usize>("seconds").is_err());
+        assert_eq!(options.optional::<usize>("seconds"), Ok(None));
     }
 
     #[test]

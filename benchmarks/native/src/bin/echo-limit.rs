@@ -10,6 +10,7 @@
 use std::io::{self, Write};
 use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
@@ -28,7 +29,17 @@ struct Connection {
     unsent: Vec<u8>,
 }
 
-fn main() -> Result<(), String> {
+fn main() -> ExitCode {
+    match listen() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn listen() -> Result<(), String> {
     let options = Options::parse(std::env::args().skip(1))?;
     let endpoint: Endpoint = options.required("listen")?;
     let lifetime: u64 = options.required("lifetime")?;

@@ -2,22 +2,23 @@
 //! compared with what was sent, bounded in time and in number of messages.
 //!
 //! `echo-load --connect ENDPOINT --connections N --size BYTES
-//! --warmup SECONDS --seconds SECONDS --messages MAX`
+//! --warmup SECONDS --seconds SECONDS --messages MAX [--certificate PEM]`
 //!
-//! connects, warms up, prints `ready` and waits for a line on standard input;
-//! sends until the time or the number of messages is over and every answer has
-//! arrived; prints one line of JSON, and waits for a second line before it
-//! closes the connections. The caller reads the server's CPU clock at both
-//! stops, while nothing is on its way, so that connecting and closing are not
-//! counted.
+//! connects (within TLS, if a certificate to trust is given), warms up, prints
+//! `ready` and waits for a line on standard input; sends until the time or the
+//! number of messages is over and every answer has arrived; prints one line of
+//! JSON, and waits for a second line before it closes the connections. The
+//! caller reads the server's CPU clock at both stops, while nothing is on its
+//! way, so that connecting and closing are not counted.
 
 use std::io::{self, BufRead, Write};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use vivace_bench_native::channel::{Channel, Security};
 use vivace_bench_native::endpoint::Endpoint;
 use vivace_bench_native::options::Options;
 use vivace_bench_native::{EVENT_BATCH, RECEIVE_BUFFER};
@@ -25,35 +26,59 @@ use vivace_bench_native::{EVENT_BATCH, RECEIVE_BUFFER};
 /// How long an answer may take before the server counts as stuck.
 const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
-fn main() -> Result<(), String> {
-    let options = Options::parse(std::env::args().skip(1))?;
-    let endpoint: Endpoint = options.required("connect")?;
-    let connections: usize = options.required("connections")?;
-    let size: usize = options.required("size")?;
-    let warmup: f64 = options.required("warmup")?;
-    let seconds: f64 = options.required("seconds")?;
-    let messages: u64 = options.required("messages")?;
-    if size == 0 || connections == 0 {
-        return Err("--size and --connections start at 1".into());
-    }
-    run(&endpoint, connections, size, warmup, seconds, messages)
-        .map_err(|error| format!("{endpoint}, {connections} x {size} B: {error}"))
-}
-
-fn run(
-    endpoint: &Endpoint,
+/// The command line.
+struct Settings {
+    endpoint: Endpoint,
     connections: usize,
     size: usize,
-    warmup: f64,
-    seconds: f64,
+    warmup: Duration,
+    seconds: Duration,
     messages: u64,
-) -> io::Result<()> {
-    let mut load = Load::connect(endpoint, connections, size)?;
-    load.exchange(Duration::from_secs_f64(warmup), messages)?;
+    certificate: Option<PathBuf>,
+}
+
+impl Settings {
+    fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let options = Options::parse(arguments)?;
+        let settings = Self {
+            endpoint: options.required("connect")?,
+            connections: options.required("connections")?,
+            size: options.required("size")?,
+            warmup: Duration::from_secs_f64(options.required("warmup")?),
+            seconds: Duration::from_secs_f64(options.required("seconds")?),
+            messages: options.required("messages")?,
+            certificate: options.optional("certificate")?,
+        };
+        if settings.size == 0 || settings.connections == 0 {
+            return Err("--size and --connections start at 1".into());
+        }
+        Ok(settings)
+    }
+}
+
+fn main() -> ExitCode {
+    match measure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure() -> Result<(), String> {
+    let settings = Settings::parse(std::env::args().skip(1))?;
+    let Settings { endpoint, connections, size, .. } = &settings;
+    run(&settings).map_err(|error| format!("{endpoint}, {connections} x {size} B: {error}"))
+}
+
+fn run(settings: &Settings) -> io::Result<()> {
+    let mut load = Load::connect(settings)?;
+    load.exchange(settings.warmup, settings.messages)?;
     println!("ready");
     io::stdout().flush()?;
     wait_for_line()?;
-    let mut phase = load.exchange(Duration::from_secs_f64(seconds), messages)?;
+    let mut phase = load.exchange(settings.seconds, settings.messages)?;
     phase.latencies.sort_unstable();
     println!(
         "{{\"messages\": {}, \"seconds\": {:.6}, \"p50_us\": {:.1}, \"p99_us\": {:.1}}}",
@@ -79,18 +104,9 @@ struct Phase {
 
 impl Phase {
     fn percentile_us(&self, percent: usize) -> f64 {
-        let rank = (self.latencies.len() * percent / 100).min(self.latencies.len().max(1) - 1);
+        let rank = self.latencies.len() * percent / 100;
         self.latencies.get(rank).map_or(0.0, |&ns| ns as f64 / 1000.0)
     }
-}
-
-/// A connection and how far its current message and the answer have come.
-struct Connection {
-    socket: OwnedFd,
-    message: Vec<u8>,
-    sent: usize,
-    received: usize,
-    started: Instant,
 }
 
 struct Load {
@@ -100,19 +116,20 @@ struct Load {
 }
 
 impl Load {
-    fn connect(endpoint: &Endpoint, connections: usize, size: usize) -> io::Result<Self> {
+    fn connect(settings: &Settings) -> io::Result<Self> {
+        let security = settings.certificate.as_deref().map(Security::trusting).transpose()?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let connections = (0..connections)
+        let connections = (0..settings.connections)
             .map(|index| {
-                let socket = endpoint.connect()?;
+                let channel = Channel::open(settings.endpoint.connect()?, security.as_ref())?;
                 // Edge-triggered, so that no interest ever has to be changed.
                 epoll::add(
                     &epoll,
-                    &socket,
+                    &channel,
                     epoll::EventData::new_u64(index as u64),
                     epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET,
                 )?;
-                Ok(Connection::new(socket, index, size))
+                Ok(Connection::new(channel, index, settings.size))
             })
             .collect::<io::Result<_>>()?;
         Ok(Self { epoll, connections, buffer: vec![0; RECEIVE_BUFFER] })
@@ -164,13 +181,22 @@ impl Load {
     }
 }
 
+/// A connection and how far its current message and the answer have come.
+struct Connection {
+    channel: Channel,
+    message: Vec<u8>,
+    sent: usize,
+    received: usize,
+    started: Instant,
+}
+
 impl Connection {
-    fn new(socket: OwnedFd, index: usize, size: usize) -> Self {
+    fn new(channel: Channel, index: usize, size: usize) -> Self {
         // Differs along the message and from connection to connection, so that
         // bytes in a wrong place or on a wrong connection are noticed.
         let message = (0..size).map(|at| (at * 31 + at / 256 + index * 7) as u8).collect();
         // Nothing is outstanding at first: all sent, all received.
-        Self { socket, message, sent: size, received: size, started: Instant::now() }
+        Self { channel, message, sent: size, received: size, started: Instant::now() }
     }
 
     fn begin(&mut self, now: Instant) -> io::Result<()> {
@@ -181,24 +207,26 @@ impl Connection {
     }
 
     fn send_rest(&mut self) -> io::Result<()> {
-        while self.sent < self.message.len() {
-            match send(&self.socket, &self.message[self.sent..], SendFlags::NOSIGNAL) {
+        loop {
+            match self.channel.send(&self.message[self.sent..]) {
                 Ok(sent) => self.sent += sent,
-                Err(Errno::AGAIN) => break,
-                Err(error) => return Err(error.into()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            if self.sent == self.message.len() {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     /// True when this completed the answer.
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         while self.received < self.message.len() {
-            let received = match recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
-                Ok((0, _)) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok((received, _)) => received,
-                Err(Errno::AGAIN) => return Ok(false),
-                Err(error) => return Err(error.into()),
+            let received = match self.channel.receive(buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
             };
             let end = self.received + received;
             if self.message.get(self.received..end) != Some(&buffer[..received]) {
