@@ -66,7 +66,10 @@ def loop(loop_factory: loops.LoopFactory, reports: Reports) -> Iterator[asyncio.
     loop = loop_factory()
     loop.set_exception_handler(reports)
     yield loop
-    if not loop.is_closed():
+    if loop.is_closed():
+        return
+    loop.set_task_factory(None)
+    try:
         remaining = asyncio.all_tasks(loop)
         for task in remaining:
             task.cancel()
@@ -74,6 +77,7 @@ def loop(loop_factory: loops.LoopFactory, reports: Reports) -> Iterator[asyncio.
             loop.run_until_complete(asyncio.wait(remaining))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
         loop.close()
 
 

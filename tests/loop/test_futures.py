@@ -192,6 +192,9 @@ def test_remove_while_comparing(loop):
     class Evil:
         comparing = False
 
+        def __call__(self, future):
+            pass
+
         def __eq__(self, other):
             if not Evil.comparing:
                 Evil.comparing = True

@@ -1,0 +1,247 @@
+"""run_in_executor, the default executor, thread and process pools, to_thread."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import multiprocessing
+import sys
+import threading
+import time
+
+import pytest
+
+
+class Failure(Exception):
+    """Raised by the tests of this file."""
+
+
+def test_run_in_executor(run):
+    def work(*args):
+        assert threading.current_thread() is not threading.main_thread()
+        return args
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        assert await loop.run_in_executor(None, work, 1, 2) == (1, 2)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            assert await loop.run_in_executor(pool, work) == ()
+
+    run(main())
+
+
+def test_it_returns_a_future_at_once(run):
+    async def main():
+        released = threading.Event()
+        future = asyncio.get_running_loop().run_in_executor(None, released.wait, 10)
+        assert asyncio.isfuture(future) and not future.done()
+        released.set()
+        assert await future is True
+
+    run(main())
+
+
+def test_a_failure(run):
+    def work():
+        raise Failure("failed")
+
+    async def main():
+        with pytest.raises(Failure, match="failed"):
+            await asyncio.get_running_loop().run_in_executor(None, work)
+
+    run(main())
+
+
+def test_many_at_once(run):
+    def work(number):
+        time.sleep(0.001)
+        return number
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        return await asyncio.gather(*(loop.run_in_executor(None, work, n) for n in range(100)))
+
+    assert run(main()) == list(range(100))
+
+
+def test_cancelling_what_has_not_started(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        released = threading.Event()
+        seen = []
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            blocked = loop.run_in_executor(pool, released.wait, 10)
+            waiting = loop.run_in_executor(pool, seen.append, 1)
+            waiting.cancel()
+            await asyncio.sleep(0)
+            released.set()
+            await blocked
+        assert waiting.cancelled() and seen == []
+
+    run(main())
+
+
+def test_the_default_executor_is_made_once(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        assert loop._default_executor is None
+        await loop.run_in_executor(None, time.time)
+        first = loop._default_executor
+        assert isinstance(first, concurrent.futures.ThreadPoolExecutor)
+        await loop.run_in_executor(None, time.time)
+        assert loop._default_executor is first
+
+    run(main())
+
+
+def test_set_default_executor(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="own")
+        loop.set_default_executor(pool)
+        name = await loop.run_in_executor(None, lambda: threading.current_thread().name)
+        assert name.startswith("own")
+        assert (await asyncio.to_thread(lambda: threading.current_thread().name)).startswith("own")
+        with pytest.raises(TypeError, match="executor must be ThreadPoolExecutor instance"):
+            loop.set_default_executor("text")
+
+    run(main())
+
+
+@pytest.fixture(scope="module")
+def resource_tracker():
+    """The process that multiprocessing starts once and keeps, with a pipe to it."""
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()
+
+
+def test_a_process_pool(run, resource_tracker):
+    async def main():
+        loop = asyncio.get_running_loop()
+        context = multiprocessing.get_context("spawn")
+        with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+            assert await loop.run_in_executor(pool, abs, -5) == 5
+            with pytest.raises(ValueError):
+                await loop.run_in_executor(pool, int, "text")
+
+    run(main())
+
+
+def test_shutdown_default_executor(loop):
+    seen = []
+
+    def work():
+        time.sleep(0.005)
+        seen.append(1)
+
+    async def main():
+        loop.run_in_executor(None, work)
+
+    loop.run_until_complete(main())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    assert seen == [1]
+    with pytest.raises(RuntimeError, match="Executor shutdown has been called"):
+        loop.run_in_executor(None, work)
+    loop.run_until_complete(loop.shutdown_default_executor())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="early versions of 3.12 wait all the same")
+def test_shutdown_default_executor_with_a_timeout(loop):
+    released = threading.Event()
+
+    async def main():
+        future = loop.run_in_executor(None, released.wait, 10)
+        with pytest.warns(RuntimeWarning, match="The executor did not finishing joining"):
+            await loop.shutdown_default_executor(0.005)
+        released.set()
+        await future
+
+    loop.run_until_complete(main())
+
+
+def test_close_with_work_in_progress(loop):
+    """close() does not wait for the threads of the default executor."""
+    released = threading.Event()
+    threads = []
+
+    def work():
+        threads.append(threading.current_thread())
+        released.wait(10)
+
+    async def main():
+        future = loop.run_in_executor(None, work)
+        while not threads:
+            await asyncio.sleep(0.001)
+        future.cancel()
+
+    loop.run_until_complete(main())
+    loop.close()
+    released.set()
+    threads[0].join()
+
+
+def test_results_after_close(loop):
+    """A thread that ends after the loop was closed harms nobody."""
+    released = threading.Event()
+    started = threading.Event()
+
+    def work():
+        started.set()
+        released.wait(10)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        future = loop.run_in_executor(pool, work)
+        started.wait()
+        loop.close()
+        released.set()
+    assert not future.done()
+
+
+def test_on_a_closed_loop(loop):
+    loop.close()
+    with pytest.raises(RuntimeError, match="Event loop is closed"):
+        loop.run_in_executor(None, time.time)
+
+
+def test_to_thread(run):
+    def work(first, *, second):
+        return first, second, threading.current_thread() is threading.main_thread()
+
+    async def main():
+        assert await asyncio.to_thread(work, 1, second=2) == (1, 2, False)
+
+    run(main())
+
+
+def test_cancelling_to_thread(run):
+    async def main():
+        released = threading.Event()
+        started = threading.Event()
+
+        def work():
+            started.set()
+            released.wait(10)
+
+        task = asyncio.create_task(asyncio.to_thread(work))
+        while not started.is_set():
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        released.set()
+
+    run(main())
+
+
+def test_debug_mode_checks_the_callable(loop):
+    async def coroutine():
+        pass
+
+    loop.set_debug(True)
+    with pytest.raises(TypeError):
+        loop.run_in_executor(None, coroutine)
+    made = coroutine()
+    with pytest.raises(TypeError):
+        loop.run_in_executor(None, made)
+    made.close()
