@@ -61,6 +61,9 @@ def load_extension() -> None:
         ImportError: It is missing, was built for another Python, or does not load.
     """
     name = f"{__package__}._native"
+    # The extension uses _asyncio. Whoever imports that before asyncio leaves asyncio with the
+    # Python versions of Task, Future and current_task, as the two import each other.
+    importlib.import_module("asyncio")
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:

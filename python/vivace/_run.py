@@ -1,4 +1,4 @@
-"""`vivace.run` and `vivace.new_event_loop`: how a program asks for the loop by name."""
+"""`vivace.run`: how a program of one's own is started on vivace's loop."""
 
 from __future__ import annotations
 
@@ -6,18 +6,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from ._loop import EventLoop
+from ._loop import new_event_loop
 
 _T = TypeVar("_T")
-
-
-def new_event_loop() -> EventLoop:
-    """Create an event loop, for everything that takes a ``loop_factory``.
-
-    Example:
-        >>> asyncio.run(main(), loop_factory=vivace.new_event_loop)
-    """
-    return EventLoop()
 
 
 def run(
