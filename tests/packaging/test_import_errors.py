@@ -29,7 +29,7 @@ else:
     if folder is not None:
         source = f"import sys; sys.path.insert(0, {str(folder)!r})\n{source}"
     done = subprocess.run(
-        [sys.executable, *options, "-c", source], capture_output=True, text=True, timeout=15
+        [sys.executable, *options, "-c", source], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
     message = done.stdout.removesuffix("\n")
@@ -135,7 +135,7 @@ with open({str(report)!r}, "w") as file:
     first = "import vivace" if imported_before else "pass"
     program = f"{first}\nSOURCE = {source!r}\n{run}\nimport vivace; print(vivace.EventLoop)\n"
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=15
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert report.read_text() == IN_A_SUBINTERPRETER
