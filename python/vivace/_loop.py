@@ -17,7 +17,7 @@ import sys
 import threading
 import warnings
 import weakref
-from asyncio import base_events, coroutines, events, format_helpers
+from asyncio import base_events, constants, coroutines, events, format_helpers, trsock
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
@@ -179,6 +179,110 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
         else:
             name = repr(subject)
         logger.warning("Executing %s took %.3f seconds", name, duration)
+
+    # Connections.
+
+    def _make_socket_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        *,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+        context: Any = None,
+    ) -> asyncio.Transport:
+        self._ensure_fd_no_transport(sock)
+        return self._make_stream(sock, protocol, waiter, extra, server)
+
+    def _start_serving(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        sock: socket.socket,
+        sslcontext: Any = None,
+        server: Any = None,
+        backlog: int = 100,
+        ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+        context: Any = None,
+    ) -> None:
+        tls = None
+        if sslcontext is not None:
+            tls = (sslcontext, ssl_handshake_timeout, ssl_shutdown_timeout)
+        self._listen(sock, protocol_factory, tls, server, backlog)
+
+    def _stop_serving(self, sock: socket.socket) -> None:
+        self._unlisten(sock.fileno())
+        sock.close()
+
+    def _accept_tls(
+        self,
+        conn: socket.socket,
+        peer: Any,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        server: Any,
+        tls: tuple[Any, float | None, float | None],
+    ) -> None:
+        """A connection was accepted whose first bytes are a TLS handshake."""
+        context, handshake_timeout, shutdown_timeout = tls
+        self.create_task(
+            self._accept_connection2(  # type: ignore[attr-defined]
+                protocol_factory,
+                conn,
+                {"peername": peer},
+                sslcontext=context,
+                server=server,
+                ssl_handshake_timeout=handshake_timeout,
+                ssl_shutdown_timeout=shutdown_timeout,
+            )
+        )
+
+    def _accept_failed(self, exception: BaseException) -> None:
+        """A connection was accepted and its protocol could not be made."""
+        if self._debug:
+            self.call_exception_handler(
+                {
+                    "message": "Error on transport creation for incoming connection",
+                    "exception": exception,
+                }
+            )
+
+    def _accept_out_of_resources(
+        self, exception: OSError, sock: socket.socket, listener: object
+    ) -> None:
+        """Accepting failed for want of descriptors or memory: tried again in a second."""
+        self.call_exception_handler(
+            {
+                "message": "socket.accept() out of system resource",
+                "exception": exception,
+                "socket": trsock.TransportSocket(sock),
+            }
+        )
+        self.call_later(constants.ACCEPT_RETRY_DELAY, self._listen_again, listener)
+
+    def _log_network_error(
+        self, transport: asyncio.Transport, exception: BaseException, message: str
+    ) -> None:
+        logger.debug("%r: %s", transport, message, exc_info=exception)
+
+    async def _sendfile_native(
+        self, transp: Any, file: Any, offset: int, count: int | None
+    ) -> int:
+        if not isinstance(transp, _native.StreamTransport):
+            return await super()._sendfile_native(  # type: ignore[misc, no-any-return]
+                transp, file, offset, count
+            )
+        resume_reading = transp.is_reading()
+        transp.pause_reading()
+        await transp._make_empty_waiter()
+        transp._lend_fd()
+        try:
+            return await self.sock_sendfile(transp._sock, file, offset, count, fallback=False)
+        finally:
+            transp._reset_empty_waiter()
+            transp._take_fd_back()
+            if resume_reading:
+                transp.resume_reading()
 
     # Descriptors.
 

@@ -44,6 +44,9 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add("FutureIter", future::await_iter::make_class().map_err(raised(py))?)?;
     add("Future", future::make_class().map_err(raised(py))?)?;
     add("Task", task::make_class().map_err(raised(py))?)?;
+    let (stream, listener) = transports::make_classes().map_err(raised(py))?;
+    add("StreamTransport", stream)?;
+    add("Listener", listener)?;
     module.add_function(wrap_pyfunction!(_all_tasks, module)?)?;
     Ok(())
 }

@@ -16,6 +16,8 @@ pub struct Readiness {
     pub readable: bool,
     /// Something can be written, or the connection broke.
     pub writable: bool,
+    /// The peer ended, or the connection broke: reported, never asked for.
+    pub ended: bool,
 }
 
 /// How a descriptor is watched.
@@ -68,6 +70,7 @@ impl Events {
             let readiness = Readiness {
                 readable: broken || flags.intersects(EventFlags::IN | EventFlags::RDHUP),
                 writable: broken || flags.contains(EventFlags::OUT),
+                ended: broken || flags.contains(EventFlags::RDHUP),
             };
             (data.u64() as RawFd, readiness)
         })
@@ -220,7 +223,7 @@ mod tests {
     use super::*;
     use crate::wake_fd::WakeFd;
 
-    const READ: Readiness = Readiness { readable: true, writable: false };
+    const READ: Readiness = Readiness { readable: true, writable: false, ended: false };
 
     fn ready(poller: &Poller, timeout: Timeout) -> Vec<(RawFd, Readiness)> {
         let mut events = Events::default();

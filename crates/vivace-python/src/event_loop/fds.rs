@@ -29,11 +29,16 @@ pub(crate) enum Watch {
 impl Watch {
     fn interest(&self) -> (Readiness, Mode) {
         match self {
-            Self::Callbacks { reader, writer } => {
-                (Readiness { readable: reader.is_some(), writable: writer.is_some() }, Mode::Level)
+            Self::Callbacks { reader, writer } => (
+                Readiness { readable: reader.is_some(), writable: writer.is_some(), ended: false },
+                Mode::Level,
+            ),
+            Self::Stream(_) => {
+                (Readiness { readable: true, writable: true, ended: false }, Mode::Edge)
             }
-            Self::Stream(_) => (Readiness { readable: true, writable: true }, Mode::Edge),
-            Self::Listener(_) => (Readiness { readable: true, writable: false }, Mode::Level),
+            Self::Listener(_) => {
+                (Readiness { readable: true, writable: false, ended: false }, Mode::Level)
+            }
         }
     }
 }
@@ -108,6 +113,24 @@ impl Descriptors {
         }
         let old = self.table.borrow_mut().remove(fd);
         drop(old);
+    }
+
+    /// Whether the watch of a descriptor belongs to this transport or listener.
+    pub(crate) fn is_owned_by(&self, fd: i32, owner: &Object) -> bool {
+        match self.table.borrow().get(fd) {
+            Some(Watch::Stream(stream)) => stream.object().is(owner),
+            Some(Watch::Listener(listener)) => listener.object().is(owner),
+            _ => false,
+        }
+    }
+
+    /// Whether anybody watches a descriptor.
+    pub(crate) fn is_owned(&self, fd: i32) -> bool {
+        self.table.borrow().get(fd).is_some()
+    }
+
+    pub(crate) fn is_listener(&self, fd: i32) -> bool {
+        matches!(self.table.borrow().get(fd), Some(Watch::Listener(_)))
     }
 
     pub(super) fn register_again(&self, poller: &Poller) {

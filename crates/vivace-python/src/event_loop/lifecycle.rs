@@ -13,7 +13,7 @@ use crate::ffi::{
 
 fn open_waiting() -> std::result::Result<Waiting, vivace_sys::Errno> {
     let waiting = Waiting { poller: Poller::new()?, wake: WakeFd::new()? };
-    let readable = Readiness { readable: true, writable: false };
+    let readable = Readiness { readable: true, writable: false, ended: false };
     waiting.poller.add(waiting.wake.as_fd().as_raw_fd(), readable, Mode::Level)?;
     Ok(waiting)
 }

@@ -240,3 +240,12 @@ pub fn is_traceback(object: &Object) -> bool {
     // SAFETY: a live object.
     unsafe { ffi::PyTraceBack_Check(object.as_ptr()) == 1 }
 }
+
+/// `warnings.warn(message, ResourceWarning, source=source)`.
+pub fn warn_resource(message: &str, source: &Object) -> Result<()> {
+    let message = std::ffi::CString::new(message).unwrap_or_default();
+    // SAFETY: the format takes one string; the category is a static object.
+    let answer =
+        unsafe { ffi::PyErr_ResourceWarning(source.as_ptr(), 1, c"%s".as_ptr(), message.as_ptr()) };
+    if answer < 0 { Err(Raised) } else { Ok(()) }
+}

@@ -14,15 +14,19 @@
 //! | `state` | interned names, the standard library's types |
 //! | `registry` | the list of pending tasks |
 //! | `interop` | between this layer and PyO3 |
+//! | `bytes` | bytes and lent buffers |
+//! | `descriptor` | descriptors known by number |
 //! | `function` | built-in functions bound to an object |
 //!
 //! `docs/unsafe.md` lists the blocks with what covers them.
 #![allow(unsafe_code)]
 
+pub(crate) mod bytes;
 pub(crate) mod call;
 pub(crate) mod class;
 pub(crate) mod context;
 pub(crate) mod coroutine;
+pub(crate) mod descriptor;
 pub(crate) mod error;
 mod freelist;
 pub(crate) mod function;

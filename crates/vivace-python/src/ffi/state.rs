@@ -36,6 +36,10 @@ names! {
     resume_reading, socket, release, args, name, cancel_message = "_cancel_message",
     make_cancelled_error = "_make_cancelled_error", self_ = "__self__", run_in_executor,
     call_later, max_size, sslcontext = "_sslcontext",
+    set_exception, create_future, sockname, peername, warning,
+    call_connection_lost = "_call_connection_lost", log_network_error = "_log_network_error",
+    accept_tls = "_accept_tls", accept_failed = "_accept_failed",
+    accept_out_of_resources = "_accept_out_of_resources",
     msg, callback_failed = "_callback_failed", slow_callback = "_slow_callback", check_thread = "_check_thread",
     check_callback = "_check_callback", is_running, wakeup = "_wakeup", step = "_step", call_soon_threadsafe, error_received, datagram_received,
 }
@@ -71,7 +75,8 @@ pub struct Imports {
     pub unregister_task: Owned,
     pub base_create_task: Owned,
     pub eager_task_factory: Option<Owned>,
-    pub generic_alias: Owned,
+    /// `Server._attach` takes the transport since 3.13; before, it only counts.
+    pub attach_takes_transport: bool,
     pub logger: Owned,
     pub sys_getframe: Owned,
     pub context_keyword: Owned,
@@ -129,13 +134,21 @@ impl Imports {
             unregister_task: get(&native, "_unregister_task")?,
             base_create_task: get(&base_loop, "create_task")?,
             eager_task_factory: get_opt(&tasks, "eager_task_factory")?,
-            generic_alias: get(&*import("types")?, "GenericAlias")?,
+            attach_takes_transport: attach_takes_transport(&base_events)?,
             logger: get(&*import_from("asyncio.log")?, "logger")?,
             sys_getframe: get(&*import("sys")?, "_getframe")?,
             context_keyword: tuple(&[&names.context])?,
             message_keyword: tuple(&[&names.msg])?,
         })
     }
+}
+
+fn attach_takes_transport(base_events: &Object) -> Result<bool> {
+    let mut object = base_events.new_ref();
+    for name in ["Server", "_attach", "__code__", "co_argcount"] {
+        object = object.getattr(&*interned(name)?)?;
+    }
+    Ok(super::text::to_i64(&object)? > 1)
 }
 
 /// Imports a dotted module and gives the module itself.

@@ -221,3 +221,40 @@ pub fn to_u64(object: &Object) -> Result<u64> {
     }
     Ok(value)
 }
+
+/// A str of a file name, decoded as `os.fsdecode` does.
+pub fn file_name(bytes: &[u8]) -> Result<Owned> {
+    // SAFETY: readable for the length given.
+    unsafe {
+        Owned::from_new(ffi::PyUnicode_DecodeFSDefaultAndSize(
+            bytes.as_ptr().cast(),
+            bytes.len() as ffi::Py_ssize_t,
+        ))
+    }
+}
+
+/// `ConnectionError`.
+pub fn connection_error() -> &'static Object {
+    // SAFETY: a static object of the interpreter.
+    unsafe { Object::from_ptr(ffi::PyExc_ConnectionError) }
+}
+
+/// `list(iterable)`, as references of one's own.
+pub fn iterate(iterable: &Object) -> Result<Vec<Owned>> {
+    // SAFETY: a live object; a new reference or null.
+    let iterator = unsafe { Owned::from_new(ffi::PyObject_GetIter(iterable.as_ptr())) }?;
+    let mut items = Vec::new();
+    loop {
+        // SAFETY: an iterator; a new reference, or null at the end or with an exception.
+        unsafe {
+            let item = ffi::PyIter_Next(iterator.as_ptr());
+            if item.is_null() {
+                if ffi::PyErr_Occurred().is_null() {
+                    return Ok(items);
+                }
+                return Err(Raised);
+            }
+            items.push(Owned::from_new_unchecked(item));
+        }
+    }
+}

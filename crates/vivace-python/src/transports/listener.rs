@@ -1,24 +1,228 @@
-//! Placeholder.
+//! Accepting connections.
+//!
+//! A listening socket stays an object of its `Server`; the engine watches its descriptor and
+//! takes the connections. Plain ones become transports here; those with TLS go through the
+//! loop's Python half.
+
+use std::cell::Cell;
+
+use vivace_sys::Errno;
+use vivace_sys::socket::accept;
+
+use super::address;
+use super::socket::Socket;
+use super::stream::{Origin, make};
 use crate::event_loop::Loop;
-use crate::ffi::{Class, ClassCell, Instance, Result, Visitor};
-use vivace_sys::poller::Readiness;
-pub(crate) struct Listener {}
-impl Listener {
-    pub(crate) fn note_readiness(&self, _r: Readiness) -> bool {
-        false
-    }
+use crate::event_loop::fds::Watch;
+use crate::ffi::{
+    Args, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Raised, Result, Slot, Visitor,
+    allocate, context, error, imports, names, text,
+};
+
+/// A listening socket that is being served.
+pub(crate) struct Listener {
+    fd: Cell<i32>,
+    /// The `socket.socket`, which its `Server` closes.
+    socket: Slot,
+    factory: Slot,
+    server: Slot,
+    context: Slot,
+    /// `(sslcontext, handshake_timeout, shutdown_timeout)`, or empty.
+    tls: Slot,
+    backlog: Cell<usize>,
 }
+
 impl Class for Listener {
     fn cell() -> &'static ClassCell {
         static CELL: ClassCell = ClassCell::new(0);
         &CELL
     }
     fn empty() -> Self {
-        Self {}
+        Self {
+            fd: Cell::new(-1),
+            socket: Slot::empty(),
+            factory: Slot::empty(),
+            server: Slot::empty(),
+            context: Slot::empty(),
+            tls: Slot::empty(),
+            backlog: Cell::new(1),
+        }
     }
-    fn traverse(&self, _v: &mut Visitor) {}
-    fn clear(&self) {}
+    fn traverse(&self, visitor: &mut Visitor) {
+        for slot in [&self.socket, &self.factory, &self.server, &self.context, &self.tls] {
+            visitor.slot(slot);
+        }
+    }
+    fn clear(&self) {
+        for slot in [&self.socket, &self.factory, &self.server, &self.context, &self.tls] {
+            slot.clear();
+        }
+    }
 }
-pub(crate) fn run(_l: &Instance<Loop>, _s: &Instance<Listener>) -> Result<()> {
+
+/// Connections are waiting: takes up to a backlog of them.
+pub(crate) fn run(this: &Instance<Loop>, listener: &Instance<Listener>) -> Result<()> {
+    let Some(context) = listener.context.get() else { return Ok(()) };
+    let outcome = context::run_in(&context, || accept_all(this, listener));
+    // The first step of a TLS connection is a task: it must not become the current one here.
+    outcome
+}
+
+fn accept_all(this: &Instance<Loop>, listener: &Instance<Listener>) -> Result<()> {
+    for _ in 0..listener.backlog.get() {
+        let fd = listener.fd.get();
+        // Closed by a callback of a connection just accepted.
+        let Some(borrowed) = crate::ffi::descriptor::borrow(fd) else { return Ok(()) };
+        if !this.descriptors.is_owned_by(fd, listener.object()) {
+            return Ok(());
+        }
+        match accept(borrowed) {
+            Ok((accepted, peer)) => connected(this, listener, accepted, peer)?,
+            Err(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR) => return Ok(()),
+            Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
+                return back_off(this, listener, errno);
+            }
+            Err(errno) => return failed(this, errno),
+        }
+    }
     Ok(())
+}
+
+fn connected(
+    this: &Instance<Loop>,
+    listener: &Instance<Listener>,
+    accepted: std::os::fd::OwnedFd,
+    peer: Option<rustix::net::SocketAddrAny>,
+) -> Result<()> {
+    let socket = Socket::from_fd(accepted);
+    let outcome = if listener.tls.is_some() {
+        connected_tls(this, listener, &socket, peer)
+    } else {
+        connected_plain(this, listener, socket, peer)
+    };
+    outcome.or_else(|raised| creation_failed(this, raised))
+}
+
+fn connected_plain(
+    this: &Instance<Loop>,
+    listener: &Instance<Listener>,
+    socket: Socket,
+    peer: Option<rustix::net::SocketAddrAny>,
+) -> Result<()> {
+    let Some(factory) = listener.factory.get() else { return Ok(()) };
+    let protocol = factory.call(&[])?;
+    let origin = Origin {
+        socket,
+        protocol: &protocol,
+        server: listener.server.get(),
+        extra: None,
+        peer,
+        waiter: None,
+    };
+    make(this, origin).map(drop)
+}
+
+fn connected_tls(
+    this: &Instance<Loop>,
+    listener: &Instance<Listener>,
+    socket: &Socket,
+    peer: Option<rustix::net::SocketAddrAny>,
+) -> Result<()> {
+    let object = socket.object()?;
+    let peer = peer.as_ref().map_or(Ok(None), address::to_python)?.unwrap_or_else(text::none);
+    let factory = listener.factory.get_or_none();
+    let server = listener.server.get_or_none();
+    let tls = listener.tls.get_or_none();
+    let args = [&*object, &*peer, &*factory, &*server, &*tls];
+    this.object().getattr(&names().accept_tls)?.call(&args).map(drop)
+}
+
+/// A protocol factory that raises costs its own connection, nothing else.
+#[cold]
+fn creation_failed(this: &Instance<Loop>, raised: Raised) -> Result<()> {
+    let exception = raised.fetch();
+    if error::leaves_the_loop(&exception) {
+        return Err(error::raise_instance(exception));
+    }
+    this.object().call_method(&names().accept_failed, &[&exception]).map(drop)
+}
+
+/// Out of descriptors or memory: accepts nothing for a second, and says so.
+#[cold]
+fn back_off(this: &Instance<Loop>, listener: &Instance<Listener>, errno: Errno) -> Result<()> {
+    let exception = error::os_error(errno.raw_os_error())?;
+    this.descriptors.disown(this, listener.fd.get());
+    let socket = listener.socket.get_or_none();
+    let method = &names().accept_out_of_resources;
+    this.object().call_method(method, &[&exception, &socket, listener.object()]).map(drop)
+}
+
+#[cold]
+fn failed(this: &Instance<Loop>, errno: Errno) -> Result<()> {
+    let exception = error::os_error(errno.raw_os_error())?;
+    let context = text::dict()?;
+    text::dict_set(&context, &names().message, &*text::string("socket.accept() failed")?)?;
+    text::dict_set(&context, &names().exception, &exception)?;
+    this.object().call_method(&names().call_exception_handler, &[&context]).map(drop)
+}
+
+/// `_listen(sock, factory, tls, server, backlog)`.
+fn listen(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
+    let names = ["sock", "factory", "tls", "server", "backlog"];
+    let [socket, factory, tls, server, backlog] = args.parse("_listen", names, 5, 5)?;
+    let listener = Listener::empty();
+    let (Some(socket), Some(factory), Some(backlog)) = (socket, factory, backlog) else {
+        return Ok(text::none());
+    };
+    let fd = text::to_i64(&*socket.call_method(&crate::ffi::names().fileno, &[])?)? as i32;
+    listener.fd.set(fd);
+    listener.socket.set(socket.new_ref());
+    listener.factory.set(factory.new_ref());
+    if let Some(tls) = tls.filter(|tls| !tls.is_none()) {
+        listener.tls.set(tls.new_ref());
+    }
+    if let Some(server) = server.filter(|server| !server.is_none()) {
+        listener.server.set(server.new_ref());
+    }
+    listener.backlog.set(usize::try_from(text::to_i64(backlog)?).unwrap_or(1).clamp(1, 100));
+    listener.context.set(context::copy_current()?);
+    let listener = allocate(listener)?;
+    this.descriptors.own(this, fd, Watch::Listener(listener))?;
+    Ok(text::none())
+}
+
+/// `_listen_again(listener)`: after a pause.
+fn listen_again(this: &Instance<Loop>, listener: &Object) -> Result<Owned> {
+    let Some(listener) = listener.downcast::<Listener>() else { return Ok(text::none()) };
+    let socket = listener.socket.get_or_none();
+    let fd = text::to_i64(&*socket.call_method(&names().fileno, &[])?)?;
+    // Closed during the pause: there is nothing to come back to.
+    if fd == i64::from(listener.fd.get()) && !this.descriptors.is_owned(listener.fd.get()) {
+        let watch = Watch::Listener(listener.counted());
+        this.descriptors.own(this, listener.fd.get(), watch)?;
+    }
+    Ok(text::none())
+}
+
+/// `_unlisten(fd)`: serves the socket no longer.
+fn unlisten(this: &Instance<Loop>, fd: &Object) -> Result<Owned> {
+    let fd = text::to_i64(fd)? as i32;
+    if this.descriptors.is_listener(fd) {
+        this.descriptors.disown(this, fd);
+    }
+    Ok(text::none())
+}
+
+pub(super) fn with_loop_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
+    builder
+        .keywords(c"_listen", c"Serves a listening socket.", listen)
+        .onearg(c"_listen_again", c"Serves it again after a pause.", listen_again)
+        .onearg(c"_unlisten", c"Serves it no longer.", unlisten)
+}
+
+/// Makes the class.
+pub(crate) fn make_class() -> Result<Owned> {
+    let _ = imports();
+    ClassBuilder::<Listener>::new(c"vivace.Listener", c"A listening socket being served.")
+        .build(None)
 }

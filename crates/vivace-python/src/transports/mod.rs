@@ -1,25 +1,98 @@
-//! Transports: connections whose bytes go through the engine.
+//! Transports: connections and listening sockets whose descriptors the engine owns.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mod` | what a loop keeps for all of them |
+//! | `socket` | the one owner of a descriptor |
+//! | `address` | addresses as Python sees them |
+//! | `stream` | the class of a stream connection, its life from first to last callback |
+//! | `stream_read`, `stream_write` | bytes in, bytes out |
+//! | `stream_methods` | what Python can call and read |
+//! | `listener` | accepting connections |
 
+pub(crate) mod address;
 pub(crate) mod listener;
+pub(crate) mod socket;
 pub(crate) mod stream;
+mod stream_methods;
+mod stream_read;
+mod stream_write;
 
+use std::cell::RefCell;
+use std::mem::MaybeUninit;
+
+use self::stream::Stream;
 use crate::event_loop::Loop;
-use crate::ffi::{ClassBuilder, Result, Visitor};
+use crate::ffi::slot::Counted;
+use crate::ffi::{ClassBuilder, Instance, Owned, Ref, Result, Visitor};
 
+pub(crate) use stream_methods::make_class as make_stream_class;
+
+/// What one look at a socket takes at most, in bytes (asyncio's `max_size`).
+pub(crate) const READ_SIZE: usize = 256 * 1024;
+
+/// What a loop keeps for its connections.
 #[derive(Default)]
-pub(crate) struct Transports {}
-
-impl Transports {
-    pub(crate) fn traverse(&self, _visitor: &mut Visitor) {}
-    pub(crate) fn clear(&self) {}
+pub(crate) struct Transports {
+    /// Connections with something written in this turn: it leaves at the turn's end.
+    dirty: RefCell<Vec<Ref<Stream>>>,
+    /// Where sockets are read into before the size of the data is known.
+    buffer: RefCell<Vec<MaybeUninit<u8>>>,
 }
 
-impl Loop {
+impl Transports {
+    /// Lends the buffer to `body`, which must not run Python code.
+    fn with_buffer<R>(&self, body: impl FnOnce(&mut [MaybeUninit<u8>]) -> R) -> R {
+        let mut buffer = self.buffer.borrow_mut();
+        if buffer.is_empty() {
+            buffer.resize(READ_SIZE, MaybeUninit::uninit());
+        }
+        body(&mut buffer)
+    }
+
+    fn add_dirty(&self, stream: Ref<Stream>) {
+        self.dirty.borrow_mut().push(stream);
+    }
+
+    pub(crate) fn traverse(&self, visitor: &mut Visitor) {
+        if let Ok(dirty) = self.dirty.try_borrow() {
+            dirty.iter().for_each(|stream| visitor.object(stream.as_object()));
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        let dirty = std::mem::take(&mut *self.dirty.borrow_mut());
+        drop(dirty);
+    }
+}
+
+impl Instance<Loop> {
+    /// Sends what was written since the last time.
+    #[inline]
     pub(crate) fn flush_writes(&self) -> Result<()> {
+        if self.transports.dirty.borrow().is_empty() {
+            return Ok(());
+        }
+        let mut dirty = std::mem::take(&mut *self.transports.dirty.borrow_mut());
+        for stream in dirty.drain(..) {
+            stream_write::flush_turn(&stream)?;
+        }
+        // The room is used again, unless something was written meanwhile.
+        let mut current = self.transports.dirty.borrow_mut();
+        if current.is_empty() {
+            *current = dirty;
+        }
         Ok(())
     }
 }
 
+/// The methods that make transports, for the Python half of the loop.
 pub(crate) fn with_loop_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
-    builder
+    let builder = listener::with_loop_methods(builder);
+    stream_methods::with_loop_methods(builder)
+}
+
+/// Makes the classes; the first is for Python to see.
+pub(crate) fn make_classes() -> Result<(Owned, Owned)> {
+    Ok((make_stream_class()?, listener::make_class()?))
 }

@@ -1,0 +1,160 @@
+//! `bytes` and buffers: data that comes in, and data that goes out.
+
+use std::mem::MaybeUninit;
+
+use pyo3::ffi;
+use vivace_core::stream::write_queue::Piece;
+
+use super::error::{Builtin, Raised, Result, raise};
+use super::object::{Object, Owned};
+use super::text;
+
+unsafe extern "C" {
+    // Exported by every CPython, but not declared by PyO3.
+    fn _PyBytes_Resize(bytes: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::ffi::c_int;
+}
+
+/// A `bytes` object: its content never changes, so it can be sent later without a copy.
+#[derive(Clone)]
+pub struct Bytes(Owned);
+
+impl Bytes {
+    /// Data given to `write()`: `bytes` are kept as they are, anything else is copied now,
+    /// since its owner may change it before it is sent.
+    pub fn from_data(data: &Object) -> Result<Self> {
+        if is_bytes(data) {
+            return Ok(Self(data.new_ref()));
+        }
+        if !is_bytes_like(data) {
+            let name = data.class().getattr(&*text::interned("__name__")?)?;
+            let name = text::repr(&name)?;
+            return Err(raise(
+                Builtin::Type,
+                &format!("data argument must be a bytes-like object, not {name}"),
+            ));
+        }
+        // SAFETY: a live object; the reference is new or null.
+        unsafe { Owned::from_new(ffi::PyBytes_FromObject(data.as_ptr())) }.map(Self)
+    }
+
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: a bytes object, alive and unchanging as long as the reference.
+        unsafe {
+            let data = ffi::PyBytes_AS_STRING(self.0.as_ptr()).cast::<u8>();
+            std::slice::from_raw_parts(data, ffi::Py_SIZE(self.0.as_ptr()) as usize)
+        }
+    }
+}
+
+impl Piece for Bytes {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
+
+fn is_bytes(data: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyBytes_Check(data.as_ptr()) == 1 }
+}
+
+fn is_bytes_like(data: &Object) -> bool {
+    // SAFETY: a live object; the address of a static type.
+    unsafe {
+        is_bytes(data)
+            || ffi::PyByteArray_Check(data.as_ptr()) == 1
+            || ffi::PyMemoryView_Check(data.as_ptr()) == 1
+    }
+}
+
+/// New `bytes` with this content.
+#[inline]
+pub fn bytes(content: &[u8]) -> Result<Owned> {
+    // SAFETY: readable for the length given.
+    unsafe {
+        Owned::from_new(ffi::PyBytes_FromStringAndSize(
+            content.as_ptr().cast(),
+            content.len() as ffi::Py_ssize_t,
+        ))
+    }
+}
+
+/// New `bytes` of at most `capacity`, filled by `fill`, which answers how many it wrote.
+pub fn bytes_filled<E>(
+    capacity: usize,
+    fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> std::result::Result<usize, E>,
+) -> Result<std::result::Result<Owned, E>> {
+    // SAFETY: the object is ours alone until it is handed out; `fill` sees its memory as not
+    // initialised; what it did not write is cut off by the resize, which may move the object.
+    unsafe {
+        let mut object =
+            ffi::PyBytes_FromStringAndSize(std::ptr::null(), capacity as ffi::Py_ssize_t);
+        if object.is_null() {
+            return Err(Raised);
+        }
+        let memory = ffi::PyBytes_AS_STRING(object).cast_mut().cast::<MaybeUninit<u8>>();
+        match fill(std::slice::from_raw_parts_mut(memory, capacity)) {
+            Ok(filled) => {
+                debug_assert!(filled <= capacity);
+                if _PyBytes_Resize(&mut object, filled as ffi::Py_ssize_t) < 0 {
+                    return Err(Raised);
+                }
+                Ok(Ok(Owned::from_new_unchecked(object)))
+            }
+            Err(error) => {
+                ffi::Py_DECREF(object);
+                Ok(Err(error))
+            }
+        }
+    }
+}
+
+/// A writable buffer lent by its owner (`get_buffer`), given back when dropped.
+pub struct WritableBuffer(Box<ffi::Py_buffer>);
+
+impl WritableBuffer {
+    pub fn of(owner: &Object) -> Result<Self> {
+        // SAFETY: the view is zeroed plain data and is filled by CPython.
+        unsafe {
+            let mut view = Box::new(std::mem::zeroed::<ffi::Py_buffer>());
+            match ffi::PyObject_GetBuffer(owner.as_ptr(), &mut *view, ffi::PyBUF_WRITABLE) {
+                0 => Ok(Self(view)),
+                _ => Err(Raised),
+            }
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len as usize
+    }
+
+    /// The memory, to be written into.
+    pub fn memory(&mut self) -> &mut [MaybeUninit<u8>] {
+        if self.0.buf.is_null() {
+            return &mut [];
+        }
+        // SAFETY: writable for its length while the view is held; Python code that looks at
+        // the same memory runs only after the borrow has ended.
+        unsafe { std::slice::from_raw_parts_mut(self.0.buf.cast(), self.0.len as usize) }
+    }
+}
+
+impl Drop for WritableBuffer {
+    fn drop(&mut self) {
+        // SAFETY: filled by PyObject_GetBuffer and released once.
+        unsafe { ffi::PyBuffer_Release(&mut *self.0) }
+    }
+}
+
+/// The length of a `bytes` object.
+pub fn length(data: &Object) -> usize {
+    debug_assert!(is_bytes(data));
+    // SAFETY: a bytes object (the callers make it).
+    unsafe { ffi::Py_SIZE(data.as_ptr()) as usize }
+}
+
+/// The part of a buffer that a system call has filled.
+pub fn initialised(filled: &[MaybeUninit<u8>]) -> &[u8] {
+    // SAFETY: the callers pass just what `receive` said it wrote.
+    unsafe { std::slice::from_raw_parts(filled.as_ptr().cast(), filled.len()) }
+}

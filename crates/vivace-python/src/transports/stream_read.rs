@@ -1,0 +1,188 @@
+//! Bytes in: from the socket to `data_received`, `buffer_updated` or `eof_received`.
+
+use vivace_sys::Errno;
+use vivace_sys::socket::receive;
+
+use super::READ_SIZE;
+use super::stream::Stream;
+use crate::event_loop::Loop;
+use crate::ffi::bytes::{WritableBuffer, bytes, bytes_filled, initialised, length};
+use crate::ffi::{Builtin, Instance, Owned, Result, error, names, raise, text};
+
+/// From this size on data is received straight into its `bytes`, below it is copied there.
+const DIRECT_SIZE: usize = 32 * 1024;
+
+/// Reads one connection for one turn: as much as there is, up to a bound.
+pub(super) fn read(this: &Instance<Loop>, stream: &Instance<Stream>) -> Result<()> {
+    let mut taken = 0;
+    while stream.is_reading() && !stream.incoming.eof.get() {
+        let outcome = if stream.incoming.buffered.get() {
+            read_into_protocol(stream)?
+        } else {
+            read_bytes(this, stream)?
+        };
+        match outcome {
+            Outcome::Drained => {
+                stream.incoming.readable.set(false);
+                return Ok(());
+            }
+            Outcome::Ended => return Ok(()),
+            Outcome::More(count) => taken += count,
+        }
+        if taken >= READ_SIZE {
+            // The others have their turn first.
+            stream.queue(this);
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+enum Outcome {
+    /// Nothing more is there.
+    Drained,
+    /// The connection ended, one way or another.
+    Ended,
+    /// There may be more.
+    More(usize),
+}
+
+impl Outcome {
+    /// After `count` bytes where `room` was: a short read has drained the socket, unless the
+    /// end was reported together with the data.
+    fn after(stream: &Stream, count: usize, room: usize) -> Self {
+        if count < room && !stream.incoming.ended.get() { Self::Drained } else { Self::More(count) }
+    }
+}
+
+enum Received {
+    Data(Owned, usize, usize),
+    Nothing(Outcome),
+}
+
+fn read_bytes(this: &Instance<Loop>, stream: &Instance<Stream>) -> Result<Outcome> {
+    let (data, count, room) = match receive_bytes(this, stream)? {
+        Received::Data(data, count, room) => (data, count, room),
+        Received::Nothing(outcome) => return Ok(outcome),
+    };
+    let outcome = Outcome::after(stream, count, room);
+    if matches!(outcome, Outcome::Drained) {
+        // Known before the callback: it may resume, close, or be told of new data.
+        stream.incoming.readable.set(false);
+    }
+    let Some(protocol) = stream.protocol.get() else { return Ok(Outcome::Ended) };
+    if let Err(raised) = protocol.call_method(&names().data_received, &[&data]) {
+        stream.protocol_failed(raised, "Fatal error: protocol.data_received() call failed.")?;
+        return Ok(Outcome::Ended);
+    }
+    Ok(match outcome {
+        Outcome::Drained if stream.incoming.readable.get() => Outcome::More(count),
+        outcome => outcome,
+    })
+}
+
+fn receive_bytes(this: &Instance<Loop>, stream: &Instance<Stream>) -> Result<Received> {
+    let Some(fd) = stream.socket.borrow() else { return Ok(Received::Nothing(Outcome::Ended)) };
+    let last = stream.incoming.last_size.get();
+    if last >= DIRECT_SIZE {
+        let room = last.next_power_of_two().min(READ_SIZE);
+        let filled = bytes_filled(room, |memory| match receive(fd, memory) {
+            // Nothing to make an object of: the end of the stream.
+            Ok(0) => Err(None),
+            Ok(count) => Ok(count),
+            Err(errno) => Err(Some(errno)),
+        })?;
+        return match filled {
+            Ok(data) => {
+                let count = length(&data);
+                // A full read asks for twice as much the next time.
+                stream.incoming.last_size.set(if count == room { room + 1 } else { count });
+                Ok(Received::Data(data, count, room))
+            }
+            Err(None) => ended(stream).map(Received::Nothing),
+            Err(Some(errno)) => failed(stream, errno).map(Received::Nothing),
+        };
+    }
+    let received = this.transports.with_buffer(|buffer| match receive(fd, buffer) {
+        Ok(count) => Ok((count, (count > 0).then(|| bytes(initialised(&buffer[..count]))))),
+        Err(errno) => Err(errno),
+    });
+    match received {
+        Ok((count, Some(data))) => {
+            stream.incoming.last_size.set(count);
+            Ok(Received::Data(data?, count, READ_SIZE))
+        }
+        Ok((_, None)) => ended(stream).map(Received::Nothing),
+        Err(errno) => failed(stream, errno).map(Received::Nothing),
+    }
+}
+
+fn read_into_protocol(stream: &Instance<Stream>) -> Result<Outcome> {
+    const GET_BUFFER_FAILED: &str = "Fatal error: protocol.get_buffer() call failed.";
+    let Some(protocol) = stream.protocol.get() else { return Ok(Outcome::Ended) };
+    let hint = text::integer(-1)?;
+    let lent = protocol
+        .call_method(&names().get_buffer, &[&hint])
+        .and_then(|owner| WritableBuffer::of(&owner))
+        .and_then(|buffer| match buffer.len() {
+            0 => Err(raise(Builtin::Runtime, "get_buffer() returned an empty buffer")),
+            _ => Ok(buffer),
+        });
+    let mut buffer = match lent {
+        Ok(buffer) => buffer,
+        Err(raised) => {
+            stream.protocol_failed(raised, GET_BUFFER_FAILED)?;
+            return Ok(Outcome::Ended);
+        }
+    };
+    let Some(fd) = stream.socket.borrow() else { return Ok(Outcome::Ended) };
+    let room = buffer.len();
+    let received = receive(fd, buffer.memory());
+    drop(buffer);
+    let count = match received {
+        Ok(0) => return ended(stream),
+        Ok(count) => count,
+        Err(errno) => return failed(stream, errno),
+    };
+    let outcome = Outcome::after(stream, count, room);
+    if matches!(outcome, Outcome::Drained) {
+        stream.incoming.readable.set(false);
+    }
+    let number = text::integer(count as i64)?;
+    if let Err(raised) = protocol.call_method(&names().buffer_updated, &[&number]) {
+        stream.protocol_failed(raised, "Fatal error: protocol.buffer_updated() call failed.")?;
+        return Ok(Outcome::Ended);
+    }
+    Ok(match outcome {
+        Outcome::Drained if stream.incoming.readable.get() => Outcome::More(count),
+        outcome => outcome,
+    })
+}
+
+#[cold]
+fn failed(stream: &Instance<Stream>, errno: Errno) -> Result<Outcome> {
+    if errno == Errno::AGAIN {
+        return Ok(Outcome::Drained);
+    }
+    let exception = error::os_error(errno.raw_os_error())?;
+    stream.fatal_error(&exception, "Fatal read error on socket transport")?;
+    Ok(Outcome::Ended)
+}
+
+/// The peer sends no more. The protocol decides whether the connection stays half open.
+#[cold]
+fn ended(stream: &Instance<Stream>) -> Result<Outcome> {
+    let Some(protocol) = stream.protocol.get() else { return Ok(Outcome::Ended) };
+    stream.incoming.eof.set(true);
+    let keep_open =
+        protocol.call_method(&names().eof_received, &[]).and_then(|answer| answer.is_true());
+    match keep_open {
+        Ok(true) => {}
+        Ok(false) => stream.close()?,
+        Err(raised) => {
+            const FAILED: &str = "Fatal error: protocol.eof_received() call failed.";
+            stream.protocol_failed(raised, FAILED)?;
+        }
+    }
+    Ok(Outcome::Ended)
+}

@@ -1,0 +1,223 @@
+//! Bytes out: queued by `write()`, sent together at the end of the turn.
+//!
+//! A write above the high-water mark is tried at once, so that flow control sees what asyncio's
+//! would: what the kernel did not take.
+
+use std::io::IoSlice;
+
+use vivace_core::stream::flow_control::Tell;
+use vivace_sys::Errno;
+use vivace_sys::socket::{MAX_PIECES, send_many, send_one, shut_write};
+
+use super::stream::Stream;
+use crate::ffi::bytes::Bytes;
+use crate::ffi::{Builtin, Instance, Object, Result, context, error, imports, names, raise, text};
+
+/// Writes to a lost connection before the log is told of them, as in asyncio.
+const WARN_AFTER: u32 = 5;
+
+/// What `write` and `writelines` refuse.
+fn check_open(stream: &Instance<Stream>, method: &str) -> Result<()> {
+    if stream.outgoing.eof.get() {
+        return Err(raise(Builtin::Runtime, &format!("Cannot call {method}() after write_eof()")));
+    }
+    if stream.outgoing.empty_waiter.is_some() {
+        return Err(raise(
+            Builtin::Runtime,
+            &format!("unable to {method}; sendfile is in progress"),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether the connection is lost; a program that goes on writing is told in the log.
+fn is_lost(stream: &Instance<Stream>) -> Result<bool> {
+    let lost = stream.phase.lost.get();
+    if lost == 0 {
+        return Ok(false);
+    }
+    if lost >= WARN_AFTER {
+        let text = text::string("socket.send() raised exception.")?;
+        imports().logger.call_method(&names().warning, &[&text])?;
+    }
+    stream.phase.lost.set(lost.saturating_add(1));
+    Ok(true)
+}
+
+/// `write(data)`.
+pub(super) fn write(stream: &Instance<Stream>, data: &Object) -> Result<()> {
+    let piece = Bytes::from_data(data)?;
+    check_open(stream, "write")?;
+    if piece.as_slice().is_empty() || is_lost(stream)? {
+        return Ok(());
+    }
+    let emptied = stream.outgoing.queue.borrow_mut().push(piece);
+    drop(emptied);
+    wrote(stream)
+}
+
+/// `writelines(pieces)`.
+pub(super) fn write_lines(stream: &Instance<Stream>, pieces: &[Bytes]) -> Result<()> {
+    check_open(stream, "writelines")?;
+    if pieces.is_empty() || is_lost(stream)? {
+        return Ok(());
+    }
+    for piece in pieces {
+        let emptied = stream.outgoing.queue.borrow_mut().push(piece.clone());
+        drop(emptied);
+    }
+    wrote(stream)
+}
+
+/// Something was queued: it leaves at the end of the turn, or now if it is much.
+#[inline]
+fn wrote(stream: &Instance<Stream>) -> Result<()> {
+    let size = stream.outgoing.queue.borrow().size();
+    let high = stream.outgoing.flow.borrow().high();
+    if size > high {
+        if stream.outgoing.writable.get() {
+            flush(stream)?;
+        }
+        let size = stream.outgoing.queue.borrow().size();
+        let tell = stream.outgoing.flow.borrow_mut().grown(size);
+        return tell_protocol(stream, tell);
+    }
+    if !stream.outgoing.dirty.replace(true) {
+        match stream.event_loop.get() {
+            // Outside of the loop's run nobody would flush: it is sent now.
+            Some(event_loop) if event_loop.is_running() => {
+                event_loop.transports.add_dirty(stream.counted());
+            }
+            _ => {
+                stream.outgoing.dirty.set(false);
+                flush(stream)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The end of the turn.
+pub(super) fn flush_turn(stream: &Instance<Stream>) -> Result<()> {
+    stream.outgoing.dirty.set(false);
+    if stream.outgoing.writable.get() { flush(stream) } else { Ok(()) }
+}
+
+/// Sends what the kernel takes, then does what waited for it.
+pub(super) fn flush(stream: &Instance<Stream>) -> Result<()> {
+    if stream.outgoing.queue.borrow().is_empty() || stream.phase.lost.get() > 0 {
+        return Ok(());
+    }
+    match send_all(stream) {
+        Ok(()) => {}
+        Err(errno) => return failed(stream, errno),
+    }
+    let size = stream.outgoing.queue.borrow().size();
+    let tell = stream.outgoing.flow.borrow_mut().shrunk(size);
+    if tell.is_some() {
+        let Some(context) = stream.context.get() else { return Ok(()) };
+        // Inside a callback of this connection its context is entered already.
+        match context::run_in(&context, || Ok(())) {
+            Ok(()) => context::run_in(&context, || tell_protocol(stream, tell))?,
+            Err(raised) => {
+                raised.clear();
+                tell_protocol(stream, tell)?;
+            }
+        }
+    }
+    if size == 0 { emptied(stream) } else { Ok(()) }
+}
+
+fn send_all(stream: &Instance<Stream>) -> std::result::Result<(), Errno> {
+    while let Some(fd) = stream.socket.borrow() {
+        let sent = {
+            let queue = stream.outgoing.queue.borrow();
+            match queue.pieces() {
+                0 => return Ok(()),
+                1 => send_one(fd, queue.slices().next().unwrap_or_default()),
+                _ => {
+                    let slices: Vec<IoSlice<'_>> =
+                        queue.slices().take(MAX_PIECES).map(IoSlice::new).collect();
+                    send_many(fd, &slices)
+                }
+            }
+        };
+        match sent {
+            Ok(count) => {
+                let mut done = stream.outgoing.queue.borrow_mut().advance(count);
+                while let Some(piece) = done {
+                    drop(piece);
+                    done = stream.outgoing.queue.borrow_mut().advance(0);
+                }
+            }
+            Err(Errno::AGAIN) => {
+                stream.outgoing.writable.set(false);
+                return Ok(());
+            }
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Everything is sent.
+fn emptied(stream: &Instance<Stream>) -> Result<()> {
+    if let Some(waiter) = stream.outgoing.empty_waiter.get() {
+        if !waiter.call_method(&names().done, &[])?.is_true()? {
+            waiter.call_method(&names().set_result, &[text::none_ref()])?;
+        }
+    }
+    if stream.phase.closing.get() {
+        return stream.lose(None);
+    }
+    if stream.outgoing.eof.get() {
+        return shut(stream);
+    }
+    Ok(())
+}
+
+fn shut(stream: &Instance<Stream>) -> Result<()> {
+    match stream.socket.borrow().map_or(Ok(()), shut_write) {
+        Ok(()) | Err(Errno::NOTCONN) => Ok(()),
+        Err(errno) => Err(error::raise_os(errno.raw_os_error())),
+    }
+}
+
+/// `write_eof()`: half-closes once everything is sent.
+pub(super) fn write_eof(stream: &Instance<Stream>) -> Result<()> {
+    if stream.phase.closing.get() || stream.outgoing.eof.replace(true) {
+        return Ok(());
+    }
+    if stream.outgoing.queue.borrow().is_empty() { shut(stream) } else { flush(stream) }
+}
+
+#[cold]
+fn failed(stream: &Instance<Stream>, errno: Errno) -> Result<()> {
+    let exception = error::os_error(errno.raw_os_error())?;
+    let unsent = stream.outgoing.queue.borrow_mut().take();
+    drop(unsent);
+    stream.fatal_error(&exception, "Fatal write error on socket transport")?;
+    if let Some(waiter) = stream.outgoing.empty_waiter.take() {
+        waiter.call_method(&names().set_exception, &[&exception])?;
+    }
+    Ok(())
+}
+
+/// `pause_writing()` or `resume_writing()`; what they raise goes to the exception handler.
+pub(super) fn tell_protocol(stream: &Instance<Stream>, tell: Option<Tell>) -> Result<()> {
+    let Some(tell) = tell else { return Ok(()) };
+    let Some(protocol) = stream.protocol.get() else { return Ok(()) };
+    let (method, message) = match tell {
+        Tell::Pause => (&names().pause_writing, "protocol.pause_writing() failed"),
+        Tell::Resume => (&names().resume_writing, "protocol.resume_writing() failed"),
+    };
+    if let Err(raised) = protocol.call_method(method, &[]) {
+        let exception = raised.fetch();
+        if error::leaves_the_loop(&exception) {
+            return Err(error::raise_instance(exception));
+        }
+        let event_loop = stream.event_loop()?;
+        stream.report(&event_loop, &exception, message)?;
+    }
+    Ok(())
+}
