@@ -26,6 +26,9 @@ CHECKS = .venv-$(NEWEST)/bin/python
 PYTEST ?=
 CONFORMANCE ?= --ci
 
+# Arguments of benchmarks/run.py.
+BENCH ?=
+
 # How long `make fuzz` feeds each target.
 FUZZ_SECONDS ?= 60
 
@@ -165,8 +168,8 @@ nightly: develop-$(NEWEST) ## runs what takes too long for CI: soak, fuzzing, Mi
 	tools/nightly $(NEWEST)
 
 .PHONY: bench
-bench: ## measures asyncio, uvloop, rloop and vivace side by side
-	tools/bench $(NEWEST)
+bench: ## measures asyncio, uvloop, rloop and vivace side by side (BENCH="--quick")
+	@python=$$(tools/find-python any) && exec "$$python" benchmarks/run.py $(BENCH)
 
 .PHONY: wheels
 wheels: ## builds a wheel for each Python and imports each in a clean environment
