@@ -73,16 +73,19 @@ packages: ## installs the servers that the tests start, if they are missing
 .PHONY: fmt
 fmt: ## checks the layout of the Rust code
 	cargo fmt --all --check
+	cargo fmt --manifest-path benchmarks/native/Cargo.toml --all --check
 
 .PHONY: clippy
 clippy: $(addprefix clippy-,$(VERSIONS)) ## checks the Rust code, for each Python
+	CARGO_TARGET_DIR=$(CURDIR)/target/checks-native cargo clippy --quiet \
+	    --manifest-path benchmarks/native/Cargo.toml --workspace --all-targets -- -D warnings
 
 clippy-%: FORCE
 	tools/cargo-for $* clippy --quiet --workspace --all-targets -- -D warnings
 
 .PHONY: rust
 rust: ## runs the unit tests of the Rust crates
-	tools/cargo-for $(NEWEST) test --workspace
+	tools/cargo-for $(NEWEST) test --workspace --no-fail-fast
 
 .PHONY: loom
 loom: ## checks every interleaving of what threads share
@@ -110,6 +113,7 @@ types: venv-$(NEWEST) ## checks the types of the package, the tools and the exam
 
 .PHONY: stubs
 stubs: develop-$(NEWEST) ## compares the stubs with the extension module
+	@[ -e python/vivace/_native.pyi ] || { echo "there are no stubs: python/vivace/_native.pyi" >&2; exit 1; }
 	cd python && ../$(CHECKS) -m mypy.stubtest vivace._native \
 	    $(if $(wildcard tools/stubtest.allow),--allowlist ../tools/stubtest.allow)
 
