@@ -118,7 +118,7 @@ stubs: develop-$(NEWEST) ## compares the stubs with the extension module
 	    $(if $(wildcard tools/stubtest.allow),--allowlist ../tools/stubtest.allow)
 
 python-%: develop-% FORCE
-	.venv-$*/bin/python -m pytest tests $(PYTEST)
+	.venv-$*/bin/python -m pytest tests --ignore tests/nightly $(PYTEST)
 
 conformance-%: develop-% FORCE
 	.venv-$*/bin/python -m tests.conformance $(CONFORMANCE)
@@ -154,7 +154,7 @@ test-py314: ## sets up Debian's Python 3.14 in a folder and runs the suite there
 	tools/py314 tools/test-venv 3.14
 	tools/py314 tools/develop 3.14
 	@status=0; \
-	tools/py314 .venv-3.14/bin/python -m pytest tests $(PYTEST) || status=1; \
+	tools/py314 .venv-3.14/bin/python -m pytest tests --ignore tests/nightly $(PYTEST) || status=1; \
 	tools/py314 .venv-3.14/bin/python -m tests.conformance $(CONFORMANCE) || status=1; \
 	tools/py314 .venv-3.14/bin/python -m pytest examples/sourcerevision $(PYTEST) || status=1; \
 	exit $$status
