@@ -12,6 +12,11 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Commands
 
+# Each test starts several interpreters, which takes long on a busy machine.
+pytestmark = pytest.mark.time_limit(120)
+
+BOTH_WAYS = ["vivace", "python -m vivace"]
+
 # name: (source, exit status under python, if all versions agree)
 PROGRAMS: dict[str, tuple[str, int | None]] = {
     "end": ("print('done')", 0),
@@ -96,6 +101,7 @@ def test_script(project: Commands, name: str) -> None:
     assert status is None or done.status == status
 
 
+@pytest.mark.parametrize("commands", BOTH_WAYS, indirect=True)
 @pytest.mark.parametrize("name", ["end", "exit 3", "error", "chained", "syntax", "signal"])
 def test_other_kinds_of_program(project: Commands, name: str) -> None:
     source, status = PROGRAMS[name]
@@ -143,6 +149,7 @@ def test_exception_out_of_a_coroutine(project: Commands) -> None:
     assert without_the_loop(ours.err) == without_the_loop(plain.err)
 
 
+@pytest.mark.parametrize("commands", BOTH_WAYS, indirect=True)
 def test_interrupt_from_outside(project: Commands) -> None:
     project.write(
         "program.py",
@@ -177,10 +184,10 @@ def test_interrupt_from_outside(project: Commands) -> None:
     assert process.returncode == -signal.SIGINT
 
 
+# The script that pip writes ends with sys.exit in any case, which -i would report.
+@pytest.mark.parametrize("commands", ["python -m vivace"], indirect=True)
 def test_interactive_afterwards(project: Commands) -> None:
     project.write("program.py", "value = 42\nimport sys; sys.ps1 = sys.ps2 = ''\n")
-    if project.launcher[0] != "-m":
-        pytest.skip("the script that pip writes ends with sys.exit, which -i reports")
     # The version's banner is missing with -q; standard input is the session.
     plain = project.python("-i", "-q", "program.py", stdin="print(value)\n")
     ours = project.vivace("run", "program.py", stdin="print(value)\n", options=("-i", "-q"))

@@ -12,6 +12,9 @@ import pytest
 
 import vivace
 
+# Each test starts several interpreters, which takes long on a busy machine.
+pytestmark = pytest.mark.time_limit(120)
+
 
 async def _running() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
@@ -23,7 +26,7 @@ def python(source: str, *options: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, *options, "-c", textwrap.dedent(source)],
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=60,
     )
 
 

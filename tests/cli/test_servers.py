@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 pytest.importorskip("uvicorn")
 
+# Each test starts several interpreters, which takes long on a busy machine.
+pytestmark = pytest.mark.time_limit(120)
+
 APPLICATION = """
 import asyncio, json, os
 

@@ -12,6 +12,9 @@ import pytest
 
 import vivace
 
+# Other interpreters and builders are started, which takes long on a busy machine.
+pytestmark = pytest.mark.time_limit(120)
+
 
 def import_after(prepare: str, *options: str, folder: Path | None = None) -> str:
     """Import vivace in a process of its own and return the message of the ImportError."""

@@ -14,6 +14,9 @@ import pytest
 
 import vivace
 
+# Other interpreters and builders are started, which takes long on a busy machine.
+pytestmark = pytest.mark.time_limit(120)
+
 PACKAGE = Path(vivace.__file__).parent
 CHECKOUT = Path(__file__).resolve().parents[2]
 
