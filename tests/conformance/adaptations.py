@@ -66,49 +66,54 @@ def _take_mocks_off(injection: Injection, case_class: Any, method: str) -> None:
     make_loop = injection.make_loop
 
     def adapted(case: Any) -> Any:
-        made: list[tuple[Any, dict[str, Any]]] = []
+        made: list[tuple[Any, type]] = []
 
-        def make_and_remember() -> asyncio.AbstractEventLoop:
-            loop = make_loop()
-            made.append((loop, dict(getattr(loop, "__dict__", ()))))
-            return loop
+        def make_for_set_up() -> asyncio.AbstractEventLoop:
+            loop: Any = make_loop()
+            made.append((loop, type(loop)))
+            loop.__class__ = _lay_mocks_aside(type(loop))
+            return loop  # type: ignore[no-any-return]
 
-        injection.make_loop = make_and_remember
+        injection.make_loop = make_for_set_up
         try:
             return suites_own(case)
         finally:
             injection.make_loop = make_loop
-            for loop, before in made:
-                _restore(loop, before)
-                _refuse_mocks(loop)
+            for loop, loop_class in made:
+                loop.__class__ = _refuse_mocks(loop_class)
 
     setattr(case_class, method, adapted)
 
 
-def _restore(loop: Any, before: dict[str, Any]) -> None:
-    for name, value in list(getattr(loop, "__dict__", {}).items()):
-        if isinstance(value, mock.NonCallableMock):
-            if name in before:
-                setattr(loop, name, before[name])
-            else:
-                delattr(loop, name)
+def _lay_mocks_aside(loop_class: Any) -> type:
+    """A class for a loop during a set-up: mocks it is given are seen, but never reach the loop."""
+    aside: dict[str, Any] = {}
 
-
-def _refuse_mocks(loop: Any) -> None:
-    """Keeps tests from putting mocks in place of what wakes a loop and tells it of events."""
-    loop_class: Any = type(loop)
+    def __getattribute__(self: Any, name: str) -> Any:
+        return aside[name] if name in aside else loop_class.__getattribute__(self, name)
 
     def __setattr__(self: Any, name: str, value: Any) -> None:
-        if name in _WAITING and isinstance(value, mock.NonCallableMock):
-            return
-        loop_class.__setattr__(self, name, value)
+        if isinstance(value, mock.NonCallableMock):
+            aside[name] = value
+        else:
+            loop_class.__setattr__(self, name, value)
 
-    attributes = {
-        "__module__": loop_class.__module__,
-        "__qualname__": loop_class.__qualname__,
-        "__setattr__": __setattr__,
-    }
-    loop.__class__ = type(loop_class.__name__, (loop_class,), attributes)
+    return _dress(loop_class, __getattribute__=__getattribute__, __setattr__=__setattr__)
+
+
+def _refuse_mocks(loop_class: Any) -> type:
+    """A class for a loop after its set-up: no mock replaces what it waits through."""
+
+    def __setattr__(self: Any, name: str, value: Any) -> None:
+        if not (name in _WAITING and isinstance(value, mock.NonCallableMock)):
+            loop_class.__setattr__(self, name, value)
+
+    return _dress(loop_class, __setattr__=__setattr__)
+
+
+def _dress(loop_class: Any, **methods: Any) -> type:
+    named = {"__module__": loop_class.__module__, "__qualname__": loop_class.__qualname__}
+    return type(loop_class.__name__, (loop_class,), {**named, **methods})
 
 
 def _run_loop_without_ready(case_class: Any, test_utils: Any) -> None:
