@@ -29,8 +29,9 @@ CONFORMANCE ?= --ci
 # Arguments of benchmarks/run.py.
 BENCH ?=
 
-# How long `make fuzz` feeds each target.
+# How long `make fuzz` feeds each target, and how long it does in `make test`.
 FUZZ_SECONDS ?= 60
+FUZZ_SECONDS_IN_TEST ?= 15
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -56,7 +57,8 @@ demo: .venv/.demo-requirements ## serves the example on our loop (PORT=8000, ONC
 # --- everything that CI runs ---
 
 PER_PYTHON = $(addprefix python-,$(VERSIONS)) $(addprefix conformance-,$(VERSIONS))
-STAGES = fmt clippy rust loom deny ruff types stubs $(PER_PYTHON) example demo-once
+STAGES = fmt clippy rust loom miri deny ruff types stubs $(PER_PYTHON) example demo-once \
+    asan fuzz-briefly
 
 .PHONY: test
 test: packages ## builds what it needs and runs everything that CI runs
@@ -65,7 +67,8 @@ test: packages ## builds what it needs and runs everything that CI runs
 	    $(addprefix --missing ,$(filter-out $(VERSIONS),$(SUPPORTED))) $(STAGES)
 
 .PHONY: packages
-packages: ## installs the servers that the tests start, if they are missing
+packages: ## installs what the machine lacks: servers that tests start, rustfmt, clippy
+	@tools/rust-components
 	@command -v redis-server >/dev/null || tools/debian-packages redis-server
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
 	    tools/debian-packages postgresql
@@ -167,9 +170,13 @@ asan: venv-$(NEWEST) ## runs the suite on an extension with AddressSanitizer
 fuzz: ## feeds each fuzz target for a minute (FUZZ_SECONDS=60)
 	tools/fuzz $(FUZZ_SECONDS)
 
+.PHONY: fuzz-briefly
+fuzz-briefly:
+	tools/fuzz $(FUZZ_SECONDS_IN_TEST)
+
 .PHONY: nightly
-nightly: develop-$(NEWEST) ## runs what takes too long for CI: soak, fuzzing, Miri, AddressSanitizer
-	tools/nightly $(NEWEST)
+nightly: develop-$(NEWEST) ## runs what takes too long for CI: soak, long fuzzing, wheels
+	tools/nightly $(VERSIONS)
 
 .PHONY: bench
 bench: ## measures asyncio, uvloop, rloop and vivace side by side (BENCH="--quick")

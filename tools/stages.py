@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 # A stage that takes longer hangs: it is ended, so that the others get their turn.
-_LIMIT = 40 * 60.0
+_LIMIT = 25 * 60.0
 _LOGS = Path(".work/logs")
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
