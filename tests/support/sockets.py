@@ -26,12 +26,6 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
     return near, far
 
 
-def small_buffers(sock: socket.socket, size: int = 4096) -> None:
-    """Make the kernel hold little, so that a few kilobytes fill the way."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
-
-
 @contextlib.contextmanager
 def refused_address() -> Iterator[tuple[str, int]]:
     """Give an address where a connection is refused for as long as the block lasts.
