@@ -24,7 +24,7 @@ CHECKS = .venv-$(NEWEST)/bin/python
 
 # More arguments for pytest and for the conformance runner.
 PYTEST ?=
-CONFORMANCE ?= --ci
+CONFORMANCE ?=
 
 # Arguments of benchmarks/run.py.
 BENCH ?=
