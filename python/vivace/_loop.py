@@ -17,11 +17,12 @@ import sys
 import threading
 import warnings
 import weakref
-from asyncio import base_events, constants, coroutines, events, format_helpers, trsock
+from asyncio import base_events, constants, events, format_helpers, trsock
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from . import _child_processes, _native, _task_registry
+from ._views import ReadyView, SelectorView, TimersView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,20 +37,6 @@ _FORMAT_TAKES_DEBUG = "debug" in (format_helpers._format_callback_source.__kwdef
 _NUMERIC = frozenset("0123456789abcdefABCDEF.:")
 
 
-class _Ready:
-    """The ready queue as libraries look at it: its length, and appending a handle."""
-
-    def __init__(self, loop: EventLoop) -> None:
-        self._loop = loop
-
-    def __len__(self) -> int:
-        return self._loop._ready_length()
-
-    def append(self, handle: asyncio.Handle) -> None:
-        """Has a handle run in the next turn."""
-        self._loop.call_soon(handle._run)
-
-
 class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
     """An asyncio event loop with a native engine.
 
@@ -60,11 +47,9 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         _native.Loop.__init__(self)
+        self._other_selector: Any = None
         base_events.BaseEventLoop.__init__(self)
         self._open()
-        self._selector = None
-        self._ssock: socket.socket | None = None
-        self._csock: socket.socket | None = None
         self._previous_wakeup_fd = -1
         self._signal_handlers: dict[int, asyncio.Handle] = {}
         self._transports: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
@@ -74,6 +59,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
             self._set_custom(
                 kind.call_soon is not EventLoop.call_soon, kind.time is not EventLoop.time
             )
+        self._make_self_pipe()  # type: ignore[attr-defined]
         _loops.add(self)
 
     # Running.
@@ -103,27 +89,6 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
             self._set_coroutine_origin_tracking(False)
             sys.set_asyncgen_hooks(*hooks)
 
-    def close(self) -> None:
-        """Closes the loop and drops what is queued; closing twice does nothing.
-
-        Raises:
-            RuntimeError: the loop is running.
-        """
-        if self.is_running():
-            raise RuntimeError("Cannot close a running event loop")
-        if self.is_closed():
-            return
-        if self._debug:
-            logger.debug("Close %r", self)
-        self._remove_all_signal_handlers()
-        self._close_self_pipe()
-        self._close()
-        self._executor_shutdown_called = True
-        executor = self._default_executor
-        if executor is not None:
-            self._default_executor = None
-            executor.shutdown(wait=False)
-
     def __del__(self) -> None:
         if not self.is_closed():
             # Half-made loops (an error in __init__) have nothing to warn of.
@@ -136,13 +101,31 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
     # What asyncio's own code reads and writes as attributes.
 
     @property
-    def _ready(self) -> _Ready:  # type: ignore[override]
-        return _Ready(self)
+    def _ready(self) -> ReadyView:  # type: ignore[override]
+        return ReadyView(self)
 
     @_ready.setter
     def _ready(self, value: object) -> None:
-        # BaseEventLoop.__init__ puts an empty deque here.
-        pass
+        """BaseEventLoop.__init__ puts an empty deque here."""
+
+    @property
+    def _scheduled(self) -> TimersView:  # type: ignore[override]
+        return TimersView(self)
+
+    @_scheduled.setter
+    def _scheduled(self, value: object) -> None:
+        """BaseEventLoop.__init__ puts an empty list here."""
+
+    @property
+    def _selector(self) -> SelectorView | None:  # type: ignore[override]
+        if self._other_selector is not None:
+            return self._other_selector
+        return SelectorView(self) if self._is_open() else None
+
+    @_selector.setter
+    def _selector(self, value: object) -> None:
+        # BaseSelectorEventLoop.close() puts None here; a test may put a mock.
+        self._other_selector = value
 
     def _add_callback(self, handle: asyncio.Handle) -> None:
         if not handle._cancelled:
@@ -213,7 +196,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
 
     def _stop_serving(self, sock: socket.socket) -> None:
         self._unlisten(sock.fileno())
-        sock.close()
+        super()._stop_serving(sock)  # type: ignore[misc]
 
     def _accept_tls(
         self,
@@ -345,7 +328,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
             host, port, family=family, type=type, proto=proto, flags=flags
         )
 
-    # Signals.
+    # Signals: the standard library's, with the wake-up descriptor given back at the end.
 
     def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
         """Has `callback(*args)` called in the loop when the signal arrives.
@@ -357,90 +340,40 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
             ValueError: there is no such signal.
             RuntimeError: not the main thread, or the signal cannot be caught.
         """
-        if coroutines.iscoroutine(callback) or coroutines.iscoroutinefunction(callback):
-            raise TypeError("coroutines cannot be used with add_signal_handler()")
-        self._check_signal(sig)  # type: ignore[attr-defined]
-        self._check_closed()
-        if not self._signal_handlers:
-            self._take_wakeup_fd()
-        handle = events.Handle(callback, args, self, None)
-        replaced = self._signal_handlers.get(sig)
-        self._signal_handlers[sig] = handle
+        first = not self._signal_handlers and not self.is_closed()
+        if first:
+            self._remember_wakeup_fd()
         try:
-            # The handler does nothing: the wake-up descriptor tells the loop.
-            signal.signal(sig, _nothing)
-            signal.siginterrupt(sig, False)
-        except OSError as error:
-            if replaced is None:
-                del self._signal_handlers[sig]
-            else:
-                self._signal_handlers[sig] = replaced
-            if not self._signal_handlers:
+            super().add_signal_handler(sig, callback, *args)
+        finally:
+            if first and not self._signal_handlers:
                 self._give_wakeup_fd_back()
-            if error.errno == 22:
-                raise RuntimeError(f"sig {sig} cannot be caught") from error
-            raise
 
     def remove_signal_handler(self, sig: int) -> bool:
         """Undoes `add_signal_handler`; tells whether there was one."""
-        self._check_signal(sig)  # type: ignore[attr-defined]
-        if self._signal_handlers.pop(sig, None) is None:
-            return False
-        handler = signal.default_int_handler if sig == signal.SIGINT else signal.SIG_DFL
-        try:
-            signal.signal(sig, handler)
-        except OSError as error:
-            if error.errno == 22:
-                raise RuntimeError(f"sig {sig} cannot be caught") from error
-            raise
-        if not self._signal_handlers:
+        removed = super().remove_signal_handler(sig)
+        if removed and not self._signal_handlers:
             self._give_wakeup_fd_back()
-        return True
+        return removed
 
-    def _take_wakeup_fd(self) -> None:
-        if self._csock is None:
-            self._make_self_pipe()  # type: ignore[attr-defined]
-        assert self._csock is not None
+    def _remember_wakeup_fd(self) -> None:
         try:
-            previous = signal.set_wakeup_fd(self._csock.fileno(), warn_on_full_buffer=False)
-        except (ValueError, OSError) as error:
-            raise RuntimeError(str(error)) from error
+            previous = signal.set_wakeup_fd(self._csock.fileno())
+        except (ValueError, OSError):
+            return  # Not the main thread: add_signal_handler says so.
         if previous != self._csock.fileno():
             self._previous_wakeup_fd = previous
 
     def _give_wakeup_fd_back(self) -> None:
         """Restores the wake-up descriptor that was there before ours."""
+        previous, self._previous_wakeup_fd = self._previous_wakeup_fd, -1
         try:
-            current = signal.set_wakeup_fd(self._previous_wakeup_fd)
-            if self._csock is None or current != self._csock.fileno():
+            current = signal.set_wakeup_fd(previous)
+            if current not in (-1, self._csock.fileno() if self._csock else -1):
                 # Somebody else has taken it over meanwhile: it stays his.
                 signal.set_wakeup_fd(current)
         except (ValueError, OSError) as error:
-            logger.info("set_wakeup_fd(-1) failed: %s", error)
-        self._previous_wakeup_fd = -1
-
-    def _remove_all_signal_handlers(self) -> None:
-        if not self._signal_handlers:
-            return
-        if sys.is_finalizing():
-            warnings.warn(
-                f"Closing the loop {self!r} on interpreter shutdown stage, "
-                "skipping signal handlers removal",
-                ResourceWarning,
-                source=self,
-            )
-            self._signal_handlers.clear()
-            return
-        for sig in list(self._signal_handlers):
-            self.remove_signal_handler(sig)
-
-    def _close_self_pipe(self) -> None:
-        if self._ssock is not None and self._csock is not None:
-            self._remove_reader(self._ssock.fileno())
-            self._ssock.close()
-            self._csock.close()
-            self._ssock = self._csock = None
-            self._internal_fds -= 1
+            logger.info("restoring the wake-up descriptor failed: %s", error)
 
     # Processes.
 

@@ -306,6 +306,29 @@ fn remove_number(this: &Instance<Loop>, fd: i32, side: Side) -> Result<Owned> {
     Ok(text::boolean(true))
 }
 
+fn watched(this: &Instance<Loop>, fileobj: &Object) -> Result<Owned> {
+    let fd = number_of(fileobj)?;
+    let (reader, writer) = match this.descriptors.table.borrow().get(fd) {
+        Some(Watch::Callbacks { reader, writer }) => (reader.clone(), writer.clone()),
+        _ => return Ok(text::none()),
+    };
+    let or_none = |handle: Option<Ref<Handle>>| handle.map_or_else(text::none, Ref::into_owned);
+    text::tuple(&[&*or_none(reader), &*or_none(writer)])
+}
+
+fn watched_fds(this: &Instance<Loop>) -> Result<Owned> {
+    let fds: Vec<i32> = this
+        .descriptors
+        .table
+        .borrow()
+        .iter()
+        .filter(|(_fd, watch)| matches!(watch, Watch::Callbacks { .. }))
+        .map(|(fd, _watch)| fd)
+        .collect();
+    let numbers = fds.into_iter().map(|fd| text::integer(i64::from(fd)));
+    text::list(numbers.collect::<Result<Vec<_>>>()?)
+}
+
 pub(super) fn with_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
     builder
         .keywords(
@@ -348,5 +371,7 @@ pub(super) fn with_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
         .onearg(c"_remove_writer", c"remove_writer().", |this: &Instance<Loop>, fd: &Object| {
             remove(this, fd, Side::Writer)
         })
+        .onearg(c"_watched", c"(reader, writer) of a descriptor, or None.", watched)
+        .noargs(c"_watched_fds", c"The descriptors with readers or writers.", watched_fds)
         .onearg(c"_fd_owner", c"The transport that owns a descriptor, or None.", fd_owner)
 }

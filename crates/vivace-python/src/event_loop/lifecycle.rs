@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vivace_sys::poller::{Mode, Poller, Readiness};
 use vivace_sys::wake_fd::WakeFd;
 
-use super::{Loop, Waiting};
+use super::{Entry, Loop, Waiting};
 use crate::ffi::{
     Builtin, ClassBuilder, Instance, Object, Owned, Result, error, names, raise, text, thread,
 };
@@ -103,6 +103,23 @@ fn init(_this: &Instance<Loop>, args: &crate::ffi::Args<'_>) -> Result<()> {
     Ok(())
 }
 
+/// What is ready and was queued with a handle; steps of tasks and the like have none.
+fn ready_handles(this: &Instance<Loop>) -> Result<Owned> {
+    let mut handles = Vec::new();
+    this.ready.for_each(|entry| match entry {
+        Entry::Handle(handle) => handles.push(handle.object().new_ref()),
+        Entry::Timer(timer) => handles.push(timer.object().new_ref()),
+        _ => {}
+    });
+    text::list(handles)
+}
+
+fn timer_handles(this: &Instance<Loop>) -> Result<Owned> {
+    let mut handles = Vec::new();
+    this.timers.borrow().for_each(|timer| handles.push(timer.object().new_ref()));
+    text::list(handles)
+}
+
 pub(super) fn with_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
     let _ = thread::ident;
     builder
@@ -120,6 +137,20 @@ pub(super) fn with_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
         })
         .noargs(c"get_debug", c"Whether debug mode is on.", |this: &Instance<Loop>| {
             Ok(text::boolean(this.debug()))
+        })
+        .noargs(c"_is_open", c"Whether the loop holds descriptors.", |this: &Instance<Loop>| {
+            Ok(text::boolean(this.waiting().is_some()))
+        })
+        .noargs(c"_ready_handles", c"The handles that are ready.", ready_handles)
+        .noargs(c"_timer_handles", c"The timers that are held.", timer_handles)
+        .noargs(c"_clear_ready", c"Drops what is ready.", |this: &Instance<Loop>| {
+            drop(this.ready.take());
+            Ok(text::none())
+        })
+        .noargs(c"_clear_timers", c"Drops the timers.", |this: &Instance<Loop>| {
+            let timers = this.timers.borrow_mut().take();
+            drop(timers);
+            Ok(text::none())
         })
         .noargs(c"_ready_length", c"How many callbacks are ready.", |this: &Instance<Loop>| {
             text::integer(this.ready_length() as i64)

@@ -31,7 +31,7 @@ use vivace_sys::wake_fd::WakeFd;
 pub(crate) use self::entry::Entry;
 use self::fds::Descriptors;
 use crate::ffi::slot::Counted;
-use crate::ffi::thread::{self, Crossing};
+use crate::ffi::thread::Crossing;
 use crate::ffi::{
     Builtin, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Raised, Ref, Result, Slot,
     Visitor, raise,
@@ -109,12 +109,15 @@ impl Loop {
 
     /// Queues an entry from any thread.
     pub(crate) fn push_threadsafe(&self, entry: Entry) {
-        if self.flags.thread.get() == thread::ident() {
-            // The loop's own thread: in order with its `call_soon`.
+        let wake = if cfg!(Py_GIL_DISABLED) {
+            self.inbox.push(Crossing(entry))
+        } else {
+            // Whoever holds the GIL has the queue for himself: the loop never lets go of it
+            // with the queue in its hands. So the order is that of the calls, in all threads.
             self.ready.push(entry);
-            return;
-        }
-        if self.inbox.push(Crossing(entry)) == Wake::Needed {
+            self.inbox.wake()
+        };
+        if wake == Wake::Needed {
             self.wake();
         }
     }

@@ -22,6 +22,8 @@ use crate::task::{current, step};
 const MAXIMUM_WAIT: f64 = 24.0 * 3600.0;
 
 fn run_until_stopped(this: &Instance<Loop>) -> Result<()> {
+    // However short the run, it looks at the descriptors once.
+    this.budget.borrow_mut().hurry();
     loop {
         if let Err(raised) = turn(this) {
             let exception = raised.fetch();

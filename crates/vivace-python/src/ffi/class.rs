@@ -420,15 +420,16 @@ unsafe extern "C" fn entry_traverse<T: Class>(
     // SAFETY: an instance with an initialised struct; the collector runs nothing else.
     unsafe {
         let this = Instance::<T>::from_ptr(slf);
-        visitor.object(Object::from_ptr(ffi::Py_TYPE(slf).cast()));
         T::traverse(this, &mut visitor);
+        // The traversal of a base written in C shows the type as well: once is right.
+        let base = base_traverse(cell);
+        if base.is_none() {
+            visitor.object(Object::from_ptr(ffi::Py_TYPE(slf).cast()));
+        }
         if visitor.answer() != 0 {
             return visitor.answer();
         }
-        match base_traverse(cell) {
-            Some(traverse) => traverse(slf, visit, arg),
-            None => 0,
-        }
+        base.map_or(0, |traverse| traverse(slf, visit, arg))
     }
 }
 

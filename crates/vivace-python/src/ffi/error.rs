@@ -249,3 +249,13 @@ pub fn warn_resource(message: &str, source: &Object) -> Result<()> {
         unsafe { ffi::PyErr_ResourceWarning(source.as_ptr(), 1, c"%s".as_ptr(), message.as_ptr()) };
     if answer < 0 { Err(Raised) } else { Ok(()) }
 }
+
+/// `warnings.warn(message, DeprecationWarning)`.
+pub fn warn_deprecated(message: &str) -> Result<()> {
+    let message = std::ffi::CString::new(message).unwrap_or_default();
+    // SAFETY: the category is a static object, the message ends with NUL.
+    match unsafe { ffi::PyErr_WarnEx(ffi::PyExc_DeprecationWarning, message.as_ptr(), 1) } {
+        0 => Ok(()),
+        _ => Err(Raised),
+    }
+}

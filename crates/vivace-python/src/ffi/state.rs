@@ -75,6 +75,8 @@ pub struct Imports {
     pub unregister_task: Owned,
     pub base_create_task: Owned,
     pub eager_task_factory: Option<Owned>,
+    /// `constants._SendfileMode.TRY_NATIVE`.
+    pub sendfile_native: Owned,
     /// `Server._attach` takes the transport since 3.13; before, it only counts.
     pub attach_takes_transport: bool,
     pub logger: Owned,
@@ -106,7 +108,7 @@ impl Imports {
             task_class: get(&native, "Task")?,
             handle_class: get(&events, "Handle")?,
             timer_handle_class: get(&events, "TimerHandle")?,
-            transport_class: get(&transports, "Transport")?,
+            transport_class: get(&transports, "_FlowControlMixin")?,
             buffered_protocol_class: get(&protocols, "BufferedProtocol")?,
             transport_socket_class: get(&*import_from("asyncio.trsock")?, "TransportSocket")?,
             socket_class: get(&*import("socket")?, "socket")?,
@@ -134,6 +136,7 @@ impl Imports {
             unregister_task: get(&native, "_unregister_task")?,
             base_create_task: get(&base_loop, "create_task")?,
             eager_task_factory: get_opt(&tasks, "eager_task_factory")?,
+            sendfile_native: get(&*get(&*submodule("constants")?, "_SendfileMode")?, "TRY_NATIVE")?,
             attach_takes_transport: attach_takes_transport(&base_events)?,
             logger: get(&*import_from("asyncio.log")?, "logger")?,
             sys_getframe: get(&*import("sys")?, "_getframe")?,

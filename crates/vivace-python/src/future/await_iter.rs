@@ -4,8 +4,8 @@ use super::Future;
 use super::core::{Core, State};
 use crate::ffi::coroutine::{Sent, stop_with};
 use crate::ffi::{
-    Args, Builtin, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Raised, Result, Slot,
-    Visitor, error, raise, text,
+    Args, Builtin, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Result, Slot, Visitor,
+    error, raise, text,
 };
 use crate::task::Task;
 
@@ -85,17 +85,25 @@ fn next(this: &Instance<AwaitIter>) -> Result<Owned> {
 fn send(this: &Instance<AwaitIter>, _value: &Object) -> Result<Owned> {
     match advance(this)? {
         Sent::Yielded(future) => Ok(future),
+        // Called by hand, not by an `await`: an exception of its own, with `args`.
         Sent::Returned(result) if result.is_none() => {
-            let stop = Builtin::StopIteration.object().call(&[])?;
-            Err(error::raise_instance(stop))
+            Err(error::raise_instance(Builtin::StopIteration.object().call(&[])?))
         }
-        Sent::Returned(result) => Err(stop_with(result)),
+        Sent::Returned(result) => {
+            Err(error::raise_instance(Builtin::StopIteration.object().call(&[&result])?))
+        }
     }
 }
 
 fn throw(this: &Instance<AwaitIter>, args: &Args<'_>) -> Result<Owned> {
     let [kind, value, traceback] = args.parse("throw", ["type", "value", "traceback"], 1, 3)?;
     let Some(kind) = kind else { return Ok(text::none()) };
+    if cfg!(Py_3_12) && args.positional().len() > 1 {
+        error::warn_deprecated(
+            "the (type, exc, tb) signature of throw() is deprecated, \
+             use the single-arg signature instead.",
+        )?;
+    }
     let value = value.filter(|value| !value.is_none());
     let traceback = traceback.filter(|traceback| !traceback.is_none());
     if traceback.is_some_and(|traceback| !error::is_traceback(traceback)) {
@@ -138,7 +146,6 @@ fn close(this: &Instance<AwaitIter>) -> Result<Owned> {
 
 /// Makes the class.
 pub(crate) fn make_class() -> Result<Owned> {
-    let _: fn(Raised) = Raised::clear;
     ClassBuilder::<AwaitIter>::new(c"vivace.FutureIter", c"What 'await future' drives.")
         .iter(|this: &Instance<AwaitIter>| Ok(this.object().new_ref()))
         .next(next)

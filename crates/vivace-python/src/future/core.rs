@@ -293,7 +293,6 @@ impl Core {
             }
             State::Cancelled => Ok(Err(self.make_cancelled_error()?)),
             State::Pending => {
-                self.check_initialised()?;
                 Err(error::raise_class(&imports().invalid_state_error, "Result is not set."))
             }
         }
@@ -323,7 +322,6 @@ impl Core {
             }
             State::Cancelled => Err(error::raise_chained(&*self.make_cancelled_error()?)),
             State::Pending => {
-                self.check_initialised()?;
                 Err(error::raise_class(&imports().invalid_state_error, "Exception is not set."))
             }
         }

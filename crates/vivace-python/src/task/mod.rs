@@ -124,6 +124,8 @@ impl Class for Task {
             || this.core.has_unseen_exception()
     }
     fn finalize(this: &Instance<Self>) {
+        // As in asyncio, whose set lets go before a task is told.
+        this.link.leave();
         if this.core.is_pending() && this.log_destroy_pending.get() {
             if let Err(raised) = report_destroyed(this) {
                 raised.write_unraisable(Some(this.object()));

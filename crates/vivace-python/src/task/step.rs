@@ -76,9 +76,22 @@ pub(super) fn step_as_callback(task: &Instance<Task>, exception: Option<Owned>) 
         }
     }
     let before = current::swap(&event_loop, Some(task.object()))?;
-    let outcome = step(task, exception);
+    let outcome = step(task, exception).map_err(Raised::fetch);
     let restored = current::swap(&event_loop, before.as_deref()).map(drop);
-    outcome.and(restored)
+    settle(outcome, restored)
+}
+
+/// Goes on with an exception that was kept aside, or with what came of tidying up.
+fn settle(outcome: std::result::Result<(), Owned>, restored: Result<()>) -> Result<()> {
+    match outcome {
+        Ok(()) => restored,
+        Err(exception) => {
+            if let Err(raised) = restored {
+                raised.clear();
+            }
+            Err(error::raise_instance(exception))
+        }
+    }
 }
 
 /// Takes the first step at once (`eager_start=True`).
@@ -91,7 +104,8 @@ pub(super) fn start_eagerly(task: &Instance<Task>) -> Result<()> {
     let outcome = match task.context() {
         Some(context) => context::run_in(&context, || step(task, None)),
         None => Ok(()),
-    };
+    }
+    .map_err(Raised::fetch);
     let restored = current::swap(&event_loop, before.as_deref()).map(drop);
     if let Some(native) = native {
         drop(native.shown.replace(shown));
@@ -99,7 +113,7 @@ pub(super) fn start_eagerly(task: &Instance<Task>) -> Result<()> {
     if !task.core().is_pending() {
         task.coroutine.clear();
     }
-    outcome.and(restored)
+    settle(outcome, restored)
 }
 
 /// One step: sends `None` or throws `exception`, then sees what came of it.

@@ -151,6 +151,9 @@ fn take_fd_back(this: &This) -> Result<Owned> {
     if let Some(event_loop) = this.event_loop.get().filter(|_| this.socket.is_open()) {
         let watch = Watch::Stream(this.counted());
         event_loop.descriptors.own(&event_loop, this.socket.fd(), watch)?;
+        // What became of it meanwhile was reported to somebody else.
+        this.incoming.readable.set(true);
+        this.outgoing.writable.set(true);
     }
     Ok(text::none())
 }
@@ -266,6 +269,7 @@ pub(crate) fn make_class() -> Result<Owned> {
         Ok(text::boolean(this.outgoing.flow.borrow().is_paused()))
     })
     .getter(c"_start_tls_compatible", |_this: &This| Ok(text::boolean(true)))
+    .getter(c"_sendfile_compatible", |_this: &This| Ok(imports().sendfile_native.clone()))
     .getter(c"max_size", |_this: &This| text::integer(super::READ_SIZE as i64))
     .build(Some(&imports().transport_class))
 }
