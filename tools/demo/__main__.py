@@ -56,6 +56,8 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="request each endpoint and exit")
     parser.add_argument("--loop", default="vivace:new_event_loop", help="as for uvicorn")
     options = parser.parse_args()
+    # The answers and the request log, in their order even in a file.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
     # The protocol is named because asyncio sets TCP_NODELAY only if it is.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
