@@ -11,6 +11,7 @@ import asyncio
 import gc
 import os
 import sys
+import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -81,6 +82,20 @@ def loop(loop_factory: loops.LoopFactory, reports: Reports) -> Iterator[asyncio.
         loop.close()
 
 
+async def _explained(main: Coroutine[Any, Any, T]) -> T:
+    """Await `main`; when the time limit cancels it, print what went wrong before.
+
+    A failed assertion inside `async with server` first waits for the server's connections,
+    which the rest of the body was to close: the failure would look like a hang.
+    """
+    try:
+        return await main
+    except asyncio.CancelledError as exc:
+        if exc.__context__ is not None:
+            traceback.print_exception(exc.__context__)
+        raise
+
+
 @pytest.fixture
 def run(loop_factory: loops.LoopFactory, reports: Reports) -> Run:
     """Run one coroutine to its end on a new loop, as asyncio.run does."""
@@ -88,7 +103,7 @@ def run(loop_factory: loops.LoopFactory, reports: Reports) -> Run:
     def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
         with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:
             runner.get_loop().set_exception_handler(reports)
-            return runner.run(main)
+            return runner.run(_explained(main))
 
     return run
 

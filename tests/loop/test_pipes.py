@@ -1,0 +1,423 @@
+"""connect_read_pipe and connect_write_pipe over pipes, sockets, terminals and named pipes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import socket
+import stat
+import tty
+
+import pytest
+
+
+class ReadRecorder(asyncio.Protocol):
+    """Records what a read pipe tells it."""
+
+    def __init__(self):
+        loop = asyncio.get_running_loop()
+        self.calls = []
+        self.data = bytearray()
+        self.lost = loop.create_future()
+        self.more = asyncio.Event()
+
+    def connection_made(self, transport):
+        self.calls.append("connection_made")
+        self.transport = transport
+
+    def data_received(self, data):
+        self.data += data
+        self.more.set()
+
+    def eof_received(self):
+        self.calls.append("eof_received")
+
+    def connection_lost(self, exc):
+        self.calls.append("connection_lost")
+        self.lost.set_result(exc)
+
+    async def received(self, size):
+        while len(self.data) < size:
+            self.more.clear()
+            await self.more.wait()
+        taken = bytes(self.data[:size])
+        del self.data[:size]
+        return taken
+
+
+class WriteRecorder(asyncio.BaseProtocol):
+    """Records what a write pipe tells it."""
+
+    def __init__(self):
+        self.calls = []
+        self.lost = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport):
+        self.calls.append("connection_made")
+        self.transport = transport
+
+    def pause_writing(self):
+        self.calls.append("pause_writing")
+
+    def resume_writing(self):
+        self.calls.append("resume_writing")
+
+    def connection_lost(self, exc):
+        self.calls.append("connection_lost")
+        self.lost.set_result(exc)
+
+
+def opened_pipe():
+    near, far = os.pipe()
+    return os.fdopen(near, "rb", 0), os.fdopen(far, "wb", 0)
+
+
+def test_read(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = opened_pipe()
+        transport, protocol = await loop.connect_read_pipe(ReadRecorder, near)
+        assert isinstance(transport, asyncio.ReadTransport)
+        assert transport.get_extra_info("pipe") is near
+        assert transport.get_protocol() is protocol
+        assert not os.get_blocking(near.fileno())
+        far.write(b"hello")
+        assert await protocol.received(5) == b"hello"
+        far.close()
+        assert await protocol.lost is None
+        assert protocol.calls == ["connection_made", "eof_received", "connection_lost"]
+        assert near.closed
+
+    run(main())
+
+
+def test_write(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = opened_pipe()
+        transport, protocol = await loop.connect_write_pipe(WriteRecorder, far)
+        assert isinstance(transport, asyncio.WriteTransport)
+        assert transport.get_extra_info("pipe") is far
+        transport.write(b"one")
+        transport.writelines([b"two", bytearray(b"three"), memoryview(b"four")])
+        with near:
+            assert await asyncio.to_thread(near.read, 100) == b"onetwothreefour"
+            transport.close()
+            assert transport.is_closing()
+            assert await protocol.lost is None
+            assert near.read(1) == b""
+        assert far.closed
+
+    run(main())
+
+
+def test_the_reader_goes_away(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = opened_pipe()
+        transport, protocol = await loop.connect_write_pipe(WriteRecorder, far)
+        near.close()
+        error = await protocol.lost
+        assert error is None or isinstance(error, BrokenPipeError)
+        assert transport.is_closing()
+
+    run(main())
+
+
+def test_flow_control(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = opened_pipe()
+        transport, protocol = await loop.connect_write_pipe(WriteRecorder, far)
+        assert transport.get_write_buffer_limits() == (16 * 1024, 64 * 1024)
+        size = 2_000_000
+        transport.write(b"x" * size)
+        assert transport.get_write_buffer_size() > 0
+        assert protocol.calls[-1] == "pause_writing"
+        reader, reading = await loop.connect_read_pipe(ReadRecorder, near)
+        assert await reading.received(size) == b"x" * size
+        while protocol.calls[-1] != "resume_writing":
+            await asyncio.sleep(0)
+        transport.close()
+        await protocol.lost
+        await reading.lost
+
+    run(main())
+
+
+def test_close_sends_what_is_buffered_and_abort_does_not(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        size = 1_000_000
+        for how in ("close", "abort", "write_eof"):
+            near, far = opened_pipe()
+            transport, protocol = await loop.connect_write_pipe(WriteRecorder, far)
+            transport.write(b"x" * size)
+            assert transport.get_write_buffer_size() > 0
+            getattr(transport, how)()
+            reader, reading = await loop.connect_read_pipe(ReadRecorder, near)
+            await reading.lost
+            assert await protocol.lost is None
+            if how == "abort":
+                assert len(reading.data) < size
+            else:
+                assert len(reading.data) == size
+
+    run(main())
+
+
+def test_can_write_eof(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = opened_pipe()
+        with near:
+            transport, protocol = await loop.connect_write_pipe(WriteRecorder, far)
+            assert transport.can_write_eof()
+            transport.write_eof()
+            await protocol.lost
+
+    run(main())
+
+
+def test_pause_and_resume_reading(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = opened_pipe()
+        with far:
+            transport, protocol = await loop.connect_read_pipe(ReadRecorder, near)
+            if hasattr(transport, "is_reading"):
+                assert transport.is_reading()
+            transport.pause_reading()
+            far.write(b"hello")
+            await asyncio.sleep(0.005)
+            assert protocol.data == b""
+            transport.resume_reading()
+            assert await protocol.received(5) == b"hello"
+            transport.close()
+            assert await protocol.lost is None
+
+    run(main())
+
+
+def test_set_protocol(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = opened_pipe()
+        transport, first = await loop.connect_read_pipe(ReadRecorder, near)
+        second = ReadRecorder()
+        transport.set_protocol(second)
+        assert transport.get_protocol() is second
+        far.write(b"x")
+        assert await second.received(1) == b"x"
+        far.close()
+        await second.lost
+
+    run(main())
+
+
+def test_what_is_no_pipe(run, tmp_path):
+    async def main():
+        loop = asyncio.get_running_loop()
+        path = tmp_path / "file"
+        path.write_bytes(b"")
+        with open(path, "rb") as source, open(path, "wb") as target:
+            with pytest.raises(ValueError, match="Pipe transport is (for|only for) pipes/sockets"):
+                await loop.connect_read_pipe(ReadRecorder, source)
+            with pytest.raises(ValueError, match="Pipe transport is (for|only for)"):
+                await loop.connect_write_pipe(WriteRecorder, target)
+
+    run(main())
+
+
+def test_a_socket_as_pipe(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = socket.socketpair()
+        reader, reading = await loop.connect_read_pipe(ReadRecorder, near)
+        writer, writing = await loop.connect_write_pipe(WriteRecorder, far)
+        writer.write(b"hello")
+        assert await reading.received(5) == b"hello"
+        writer.close()
+        await writing.lost
+        await reading.lost
+        assert near.fileno() == -1 and far.fileno() == -1
+
+    run(main())
+
+
+def test_a_named_pipe(run, tmp_path):
+    async def main():
+        loop = asyncio.get_running_loop()
+        path = tmp_path / "named"
+        os.mkfifo(path)
+        near = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", 0)
+        far = open(path, "wb", 0)
+        reader, reading = await loop.connect_read_pipe(ReadRecorder, near)
+        writer, writing = await loop.connect_write_pipe(WriteRecorder, far)
+        assert stat.S_ISFIFO(os.fstat(far.fileno()).st_mode)
+        writer.write(b"hello")
+        assert await reading.received(5) == b"hello"
+        writer.close()
+        await writing.lost
+        await reading.lost
+
+    run(main())
+
+
+def test_reading_a_terminal(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        master, slave = pty.openpty()
+        tty.setraw(slave)
+        transport, protocol = await loop.connect_read_pipe(
+            ReadRecorder, os.fdopen(master, "rb", 0)
+        )
+        os.write(slave, b"hello")
+        assert await protocol.received(5) == b"hello"
+        os.close(slave)
+        # The master answers EIO once the other side is gone; that is its end.
+        await protocol.lost
+        assert protocol.calls[-1] == "connection_lost"
+
+    run(main())
+
+
+def test_writing_a_terminal(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        master, slave = pty.openpty()
+        tty.setraw(slave)
+        transport, protocol = await loop.connect_write_pipe(
+            WriteRecorder, os.fdopen(slave, "wb", 0)
+        )
+        transport.write(b"hello")
+        assert await asyncio.to_thread(os.read, master, 100) == b"hello"
+        transport.close()
+        await protocol.lost
+        os.close(master)
+
+    run(main())
+
+
+def test_both_ways_over_a_terminal(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        master, slave = pty.openpty()
+        tty.setraw(slave)
+        second = os.dup(slave)
+        reader, reading = await loop.connect_read_pipe(ReadRecorder, os.fdopen(slave, "rb", 0))
+        writer, writing = await loop.connect_write_pipe(WriteRecorder, os.fdopen(second, "wb", 0))
+        os.write(master, b"in")
+        assert await reading.received(2) == b"in"
+        writer.write(b"out")
+        assert await asyncio.to_thread(os.read, master, 100) == b"out"
+        reader.close()
+        writer.close()
+        await reading.lost
+        await writing.lost
+        os.close(master)
+
+    run(main())
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_cancelled_while_connecting(run, turns):
+    """The pipe is closed or still the caller's, and closed once in any case."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = opened_pipe()
+        with far:
+            protocols = []
+
+            def factory():
+                protocols.append(ReadRecorder())
+                return protocols[-1]
+
+            task = asyncio.create_task(loop.connect_read_pipe(factory, near))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            try:
+                transport, _ = await task
+            except asyncio.CancelledError:
+                pass
+            else:
+                transport.close()
+            for protocol in protocols:
+                if protocol.calls:
+                    await protocol.lost
+            near.close()
+            # The number is free again: whoever gets it next must keep it.
+            other_near, other_far = os.pipe()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            os.write(other_far, b"x")
+            assert os.read(other_near, 1) == b"x"
+            os.close(other_near)
+            os.close(other_far)
+
+    run(main())
+
+
+def test_streams_over_pipes(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = opened_pipe()
+        reader = asyncio.StreamReader()
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), near
+        )
+        write_transport, write_protocol = await loop.connect_write_pipe(
+            asyncio.streams.FlowControlMixin, far
+        )
+        writer = asyncio.StreamWriter(write_transport, write_protocol, reader, loop)
+        writer.write(b"line\n")
+        await writer.drain()
+        assert await reader.readline() == b"line\n"
+        writer.close()
+        assert await reader.read() == b""
+        transport.close()
+
+    run(main())
+
+
+def test_a_failing_read_protocol(run, reports):
+    class Broken(ReadRecorder):
+        def data_received(self, data):
+            raise ZeroDivisionError
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = opened_pipe()
+        with far:
+            transport, protocol = await loop.connect_read_pipe(Broken, near)
+            far.write(b"x")
+            while not (contexts := reports.take()):
+                await asyncio.sleep(0)
+            assert isinstance(contexts[0]["exception"], ZeroDivisionError)
+            if not protocol.lost.done():
+                transport.close()
+            await protocol.lost
+
+    run(main())
+
+
+def test_an_unclosed_pipe_warns(run):
+    import gc
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = opened_pipe()
+        with far:
+            transport, protocol = await loop.connect_read_pipe(ReadRecorder, near)
+            transport.pause_reading()
+            await asyncio.sleep(0)
+            protocol.transport = None
+            with pytest.warns(ResourceWarning, match="unclosed transport"):
+                del transport, protocol
+                gc.collect()
+
+    run(main())
+
