@@ -76,9 +76,9 @@ def main() -> int:
     if options.once:
         with tempfile.TemporaryDirectory(prefix="vivace-demo-") as folder:
             return _serve(listener, Path(folder), options.loop, _Tour(url, options.loop))
-    folder = _CHECKOUT / ".work" / "demo-repository"
+    repository = _CHECKOUT / ".work" / "demo-repository"
     with taking_the_foreground():
-        return _serve(listener, folder, options.loop, _Welcome(url, folder))
+        return _serve(listener, repository, options.loop, _Welcome(url, repository))
 
 
 class _Welcome:
