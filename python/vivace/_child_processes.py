@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import warnings
-from asyncio import unix_events
+from asyncio import events, unix_events
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
 
 # What stands for the status of a child that somebody else has waited for.
 _UNKNOWN_STATUS = 255
+
+
+def user_watches() -> bool:
+    """Whether the program has set a child watcher of its own (CPython up to 3.13).
+
+    Watchers are deprecated and gone in 3.14; one that was set on purpose is honoured, by the
+    standard library's own code.
+    """
+    if sys.version_info >= (3, 14):
+        return False
+    policy = events._event_loop_policy
+    return getattr(policy, "_watcher", None) is not None
 
 
 async def start(

@@ -9,33 +9,67 @@ const TURNS: u32 = 16;
 /// Time between two looks at most, in nanoseconds.
 const NANOSECONDS: u64 = 100_000;
 
+/// A reading of the clock: exact, and by a cheap counter of unknown rate.
+#[derive(Clone, Copy, Default)]
+pub struct Reading {
+    /// Nanoseconds.
+    pub nanoseconds: u64,
+    /// Ticks of the counter.
+    pub ticks: u64,
+}
+
 /// Counts turns and time since the last look.
 #[derive(Default)]
 pub struct PollBudget {
     turns: u32,
-    last: u64,
+    hurried: bool,
+    last: Reading,
+    /// Where the rate of the counter is measured from.
+    first: Reading,
+    /// Ticks that the allowed time takes; 0 until the rate is known.
+    allowed_ticks: u64,
 }
 
 impl PollBudget {
-    /// Whether a turn that has callbacks to run must look first. `now` in nanoseconds.
+    /// Whether a turn that has callbacks to run must look first; `ticks` reads the counter.
     #[inline]
-    pub fn is_due(&mut self, now: impl FnOnce() -> u64) -> bool {
+    pub fn is_due(&mut self, ticks: impl FnOnce() -> u64) -> bool {
         self.turns += 1;
-        self.turns >= TURNS || now().saturating_sub(self.last) >= NANOSECONDS
+        // A hurry while looking is for the turn after it.
+        std::mem::take(&mut self.hurried)
+            || self.turns >= TURNS
+            || ticks().wrapping_sub(self.last.ticks) >= self.allowed_ticks
     }
 
     /// There was more than one look could take: the next turn looks again.
     #[inline]
     pub fn hurry(&mut self) {
-        // Above the limit: outlives the `looked` that follows.
-        self.turns = TURNS + 1;
+        self.hurried = true;
     }
 
-    /// The loop has looked, at `now`.
+    /// The loop has looked.
     #[inline]
-    pub fn looked(&mut self, now: u64) {
-        self.turns = if self.turns > TURNS { TURNS } else { 0 };
+    pub fn looked(&mut self, now: Reading) {
+        self.turns = 0;
         self.last = now;
+        if self.allowed_ticks == 0 {
+            self.measure_rate(now);
+        }
+    }
+
+    /// The counter's rate, once enough time has passed to tell. Until then every turn looks.
+    #[cold]
+    fn measure_rate(&mut self, now: Reading) {
+        if self.first.nanoseconds == 0 {
+            self.first = now;
+            return;
+        }
+        let elapsed = now.nanoseconds.saturating_sub(self.first.nanoseconds);
+        if elapsed >= NANOSECONDS {
+            let ticks = now.ticks.saturating_sub(self.first.ticks);
+            let allowed = u128::from(ticks) * u128::from(NANOSECONDS) / u128::from(elapsed);
+            self.allowed_ticks = u64::try_from(allowed).unwrap_or(u64::MAX).max(1);
+        }
     }
 }
 
@@ -43,29 +77,52 @@ impl PollBudget {
 mod tests {
     use super::*;
 
+    /// A counter of 3 ticks a nanosecond.
+    fn at(nanoseconds: u64) -> Reading {
+        Reading { nanoseconds, ticks: nanoseconds * 3 }
+    }
+
+    fn measured() -> PollBudget {
+        let mut budget = PollBudget::default();
+        budget.looked(at(5));
+        budget.looked(at(5 + NANOSECONDS));
+        budget
+    }
+
+    #[test]
+    fn every_turn_until_the_rate_is_known() {
+        let mut budget = PollBudget::default();
+        budget.looked(at(5));
+        assert!(budget.is_due(|| at(5).ticks));
+        budget.looked(at(5 + NANOSECONDS / 2));
+        assert!(budget.is_due(|| at(5 + NANOSECONDS / 2).ticks));
+    }
+
     #[test]
     fn by_turns() {
-        let mut budget = PollBudget::default();
-        budget.looked(5);
-        let looks = (0..TURNS).filter(|_| budget.is_due(|| 6)).count();
+        let mut budget = measured();
+        let now = at(5 + NANOSECONDS).ticks;
+        let looks = (0..TURNS).filter(|_| budget.is_due(|| now)).count();
         assert_eq!(looks, 1);
     }
 
     #[test]
     fn hurry_makes_the_next_turn_look() {
-        let mut budget = PollBudget::default();
+        let mut budget = measured();
+        let now = at(5 + NANOSECONDS);
         budget.hurry();
-        budget.looked(5);
-        assert!(budget.is_due(|| 5));
-        budget.looked(5);
-        assert!(!budget.is_due(|| 5));
+        budget.looked(now);
+        assert!(budget.is_due(|| now.ticks));
+        budget.looked(now);
+        for _ in 1..TURNS {
+            assert!(!budget.is_due(|| now.ticks), "once only");
+        }
     }
 
     #[test]
     fn by_time() {
-        let mut budget = PollBudget::default();
-        budget.looked(5);
-        assert!(!budget.is_due(|| 5 + NANOSECONDS - 1));
-        assert!(budget.is_due(|| 5 + NANOSECONDS));
+        let mut budget = measured();
+        assert!(!budget.is_due(|| at(5 + 2 * NANOSECONDS).ticks - 1));
+        assert!(budget.is_due(|| at(5 + 2 * NANOSECONDS).ticks));
     }
 }

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::ops::Deref;
 
 use crate::event_loop::Loop;
+use crate::ffi::function;
 use crate::ffi::{
     Class, ClassBuilder, ClassCell, Instance, Object, Owned, Ref, Result, Slot, Visitor, allocate,
     imports, text,
@@ -108,6 +109,16 @@ impl Handle {
 
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.get()
+    }
+
+    /// Whether the callback is a built-in method of one of our futures (`future.set_result`),
+    /// which queues what it has to call instead of calling it.
+    #[inline(always)]
+    pub(crate) fn is_own_code(&self) -> bool {
+        self.callback.get().is_some_and(|callback| {
+            function::self_of_builtin(&callback)
+                .is_some_and(|bound| bound.exact::<crate::future::Future>().is_some())
+        })
     }
 
     /// Runs the callback in its context, errors and all.

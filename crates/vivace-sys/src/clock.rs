@@ -16,6 +16,19 @@ pub fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / 1e9
 }
 
+/// A counter of the processor that goes forward at some fixed rate: a quarter of the price of
+/// the clock, for deciding whether it is time to look at the clock.
+#[inline(always)]
+pub fn ticks() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has the instruction, and it touches no memory.
+    unsafe {
+        std::arch::x86_64::_rdtsc()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    monotonic_nanoseconds()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

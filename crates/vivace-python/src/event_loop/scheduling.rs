@@ -4,11 +4,10 @@ use vivace_sys::clock;
 
 use super::{Entry, Loop};
 use crate::ffi::{
-    Args, Builtin, ClassBuilder, Instance, Object, Owned, Result, allocate, context, imports,
-    names, raise, text,
+    Args, Builtin, ClassBuilder, Instance, Object, Owned, Result, allocate, allocate_with, context,
+    imports, names, raise, text,
 };
 use crate::future::Future;
-use crate::future::core::Core;
 use crate::handles::{Handle, TimerHandle};
 use crate::task::{self, Start};
 
@@ -130,11 +129,12 @@ fn time(this: &Instance<Loop>) -> Result<Owned> {
 }
 
 fn create_future(this: &Instance<Loop>) -> Result<Owned> {
-    let core = Core::of(this);
+    let future = allocate_with(Future::default)?;
+    future.core.join(this);
     if this.debug() {
-        core.remember_source()?;
+        future.core.remember_source()?;
     }
-    Ok(allocate(Future { core })?.into_owned())
+    Ok(future.into_owned())
 }
 
 fn create_task(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {

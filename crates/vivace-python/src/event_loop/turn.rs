@@ -4,9 +4,10 @@
 //! ready), timers that are due, what other threads sent, and then the callbacks that were ready
 //! at this point: those that they queue in turn have to wait for the next turn.
 
+use vivace_core::poll_budget::Reading;
 use vivace_core::timers::Popped;
 use vivace_sys::Errno;
-use vivace_sys::clock::{monotonic_nanoseconds, seconds};
+use vivace_sys::clock::{monotonic_nanoseconds, seconds, ticks};
 use vivace_sys::poller::{Events, Timeout};
 
 use super::{Entry, Loop, scheduling};
@@ -64,7 +65,7 @@ fn turn(this: &Instance<Loop>) -> Result<()> {
 fn poll(this: &Instance<Loop>) -> Result<()> {
     let busy = !this.ready.is_empty() || this.flags.stopping.get() || this.inbox.is_filled();
     if busy {
-        if !this.budget.borrow_mut().is_due(monotonic_nanoseconds) {
+        if !this.budget.borrow_mut().is_due(ticks) {
             return Ok(());
         }
         thread::check_signals()?;
@@ -76,7 +77,8 @@ fn poll(this: &Instance<Loop>) -> Result<()> {
             wait(this)?;
         }
     }
-    this.budget.borrow_mut().looked(monotonic_nanoseconds());
+    let now = Reading { nanoseconds: monotonic_nanoseconds(), ticks: ticks() };
+    this.budget.borrow_mut().looked(now);
     Ok(())
 }
 
@@ -196,16 +198,22 @@ fn run_entry(this: &Instance<Loop>, entry: &Entry) -> Result<()> {
     if let Entry::Step(task) = entry {
         return step::run_ready(this, task);
     }
+    if let Entry::Handle(handle) = entry {
+        // A method of one of our futures runs no code that could ask for the current task.
+        if !handle.is_own_code() {
+            current::hide(this)?;
+        }
+        return run_handle(this, handle);
+    }
     current::hide(this)?;
     match entry {
-        Entry::Handle(handle) => run_handle(this, handle),
         Entry::Timer(timer) => run_handle(this, timer),
         Entry::Callback { function, argument, context } => {
             run_callback(this, function, argument, context)
         }
         Entry::Stream(stream) => crate::transports::stream::run(this, stream),
         Entry::Listener(listener) => crate::transports::listener::run(this, listener),
-        Entry::Step(_) => Ok(()),
+        Entry::Step(_) | Entry::Handle(_) => Ok(()),
     }
 }
 
@@ -251,6 +259,7 @@ fn report_failure(this: &Instance<Loop>, handle: &Object, raised: Raised) -> Res
 }
 
 fn report(this: &Instance<Loop>, handle: &Object, exception: &Object) -> Result<()> {
+    current::hide(this)?;
     this.object().call_method(&names().callback_failed, &[handle, exception]).map(drop)
 }
 

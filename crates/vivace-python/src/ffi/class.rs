@@ -180,6 +180,13 @@ impl Object {
 /// A new instance of the class itself, made by the engine.
 #[inline]
 pub fn allocate<T: Class>(body: T) -> Result<Ref<T>> {
+    allocate_with(|| body)
+}
+
+/// A new instance whose struct is made where it stays, by `body`, which must not run Python
+/// code: large structs are not moved.
+#[inline(always)]
+pub fn allocate_with<T: Class>(body: impl FnOnce() -> T) -> Result<Ref<T>> {
     let cell = T::cell();
     let class = cell.class.load(Relaxed);
     // SAFETY: a recycled object has been taken apart by `deallocate` and is initialised here
@@ -192,11 +199,11 @@ pub fn allocate<T: Class>(body: T) -> Result<Ref<T>> {
             if ptr.is_null() {
                 return Err(Raised);
             }
-            ptr.byte_add(cell.offset.load(Relaxed)).cast::<T>().write(body);
+            ptr.byte_add(cell.offset.load(Relaxed)).cast::<T>().write(body());
             ptr
         } else {
             ffi::PyObject_Init(recycled, class);
-            recycled.byte_add(cell.offset.load(Relaxed)).cast::<T>().write(body);
+            recycled.byte_add(cell.offset.load(Relaxed)).cast::<T>().write(body());
             ffi::PyObject_GC_Track(recycled.cast());
             recycled
         };

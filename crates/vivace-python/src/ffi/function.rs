@@ -74,3 +74,16 @@ impl Function {
         }
     }
 }
+
+/// The object that a built-in method is bound to.
+#[inline(always)]
+pub fn self_of_builtin(callable: &Object) -> Option<&Object> {
+    // SAFETY: the type is checked before the field is read; it is borrowed from the callable.
+    unsafe {
+        if callable.class_ptr() != &raw mut ffi::PyCFunction_Type {
+            return None;
+        }
+        let bound = (*callable.as_ptr().cast::<ffi::PyCFunctionObject>()).m_self;
+        if bound.is_null() { None } else { Some(Object::from_ptr(bound)) }
+    }
+}

@@ -40,7 +40,9 @@ pub(crate) mod text;
 pub(crate) mod thread;
 
 pub(crate) use call::Args;
-pub(crate) use class::{Class, ClassBuilder, ClassCell, Extras, Instance, Ref, allocate};
+pub(crate) use class::{
+    Class, ClassBuilder, ClassCell, Extras, Instance, Ref, allocate, allocate_with,
+};
 pub(crate) use error::{Builtin, Raised, Result, raise};
 pub(crate) use gc::Visitor;
 pub(crate) use object::{Object, Owned};

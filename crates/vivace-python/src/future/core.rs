@@ -63,12 +63,10 @@ impl Default for Core {
 }
 
 impl Core {
-    /// A future of one of our loops that is not in debug mode.
+    /// A new future becomes one of this loop's.
     #[inline(always)]
-    pub(crate) fn of(event_loop: &Instance<Loop>) -> Self {
-        let core = Self::default();
-        core.native.set(event_loop.counted());
-        core
+    pub(crate) fn join(&self, event_loop: &Instance<Loop>) {
+        self.native.set(event_loop.counted());
     }
 
     /// `__init__`: everything from the start again, for `loop` or the current one.
@@ -136,6 +134,12 @@ impl Core {
     #[inline(always)]
     pub(crate) fn direct_loop(&self) -> Option<Ref<Loop>> {
         self.native.get().filter(|event_loop| event_loop.is_direct())
+    }
+
+    /// Whether `direct_loop` is this one.
+    #[inline(always)]
+    pub(crate) fn is_direct_on(&self, event_loop: &Instance<Loop>) -> bool {
+        self.native.is(event_loop.object()) && event_loop.is_direct()
     }
 
     /// Whether this future's loop is just this one.

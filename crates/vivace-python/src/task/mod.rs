@@ -22,8 +22,8 @@ use crate::event_loop::{Entry, Loop};
 use crate::ffi::function::{Body, Function};
 use crate::ffi::registry::{self, Link, Listed};
 use crate::ffi::{
-    Args, Builtin, Class, ClassCell, Instance, Object, Owned, Ref, Result, Slot, Visitor, allocate,
-    context, coroutine, error, imports, names, raise, text,
+    Args, Builtin, Class, ClassCell, Instance, Object, Owned, Ref, Result, Slot, Visitor,
+    allocate_with, context, coroutine, error, imports, names, raise, text,
 };
 use crate::future::FutureLike;
 use crate::future::core::Core;
@@ -168,18 +168,18 @@ pub(crate) fn create(
     start: Start,
 ) -> Result<Ref<Task>> {
     check_coroutine(coroutine)?;
-    let mut body = Task::blank();
-    body.core = Core::of(event_loop);
-    body.coroutine = Slot::new(coroutine.new_ref());
-    body.context = Slot::new(match context {
+    let context = match context {
         Some(context) => context.new_ref(),
         None => context::copy_current()?,
-    });
-    body.name_kind = Cell::new(Name::Number(next_number()));
+    };
+    let task = allocate_with(Task::blank)?;
+    task.core.join(event_loop);
+    task.coroutine.set(coroutine.new_ref());
+    task.context.set(context);
+    task.name_kind.set(Name::Number(next_number()));
     if event_loop.debug() {
-        body.core.remember_source()?;
+        task.core.remember_source()?;
     }
-    let task = allocate(body)?;
     if let Some(name) = name {
         task.set_name(name)?;
     }
