@@ -1,0 +1,388 @@
+"""The types of the extension module: what `crates/vivace-python` shows to Python.
+
+Type checkers read this file in the extension's place, and `python -m mypy.stubtest` compares
+the two (`make stubs`). `_loop.py` and its neighbours use all of it; programs see `Future`,
+`Task`, and the rest through the methods of `vivace.EventLoop` that return it.
+"""
+
+import asyncio
+import socket
+import sys
+from asyncio import _CoroutineLike
+from asyncio.events import _TaskFactory
+from asyncio.transports import _FlowControlMixin
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from contextvars import Context
+from ssl import SSLContext
+from traceback import StackSummary
+from types import TracebackType
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    Never,
+    NoReturn,
+    Self,
+    TypeVar,
+    TypeVarTuple,
+    final,
+    overload,
+)
+
+from _typeshed import FileDescriptorLike
+from typing_extensions import disjoint_base
+
+__all__ = [
+    "Future",
+    "FutureIter",
+    "Handle",
+    "Listener",
+    "Loop",
+    "StreamTransport",
+    "Task",
+    "TimerHandle",
+    "_all_tasks",
+]
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+_Ts = TypeVarTuple("_Ts")
+
+@disjoint_base
+class Loop:
+    """The engine of `vivace.EventLoop`: queues, timers, descriptors.
+
+    It is no event loop by itself: the cold half of asyncio's interface, and the attributes that
+    the standard library's code expects of a loop, come from `vivace.EventLoop`.
+    """
+
+    _closed: bool
+    _stopping: bool
+    _debug: bool
+    _thread_id: int | None
+    _task_factory: _TaskFactory | None
+
+    # It takes none.
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
+
+    # Scheduling.
+
+    def call_soon(
+        self,
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> Handle: ...
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> Handle: ...
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> TimerHandle: ...
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> TimerHandle: ...
+    def time(self) -> float: ...
+
+    # Futures and tasks. A task factory may make any kind of task.
+
+    def create_future(self) -> Future[Any]: ...
+    if sys.version_info >= (3, 12):
+        def create_task(
+            self,
+            coro: _CoroutineLike[_T],
+            *,
+            name: object = None,
+            context: Context | None = None,
+            eager_start: bool | None = None,
+        ) -> asyncio.Task[_T]: ...
+    else:
+        def create_task(
+            self, coro: _CoroutineLike[_T], *, name: object = None, context: Context | None = None
+        ) -> asyncio.Task[_T]: ...
+
+    def set_task_factory(self, factory: _TaskFactory | None, /) -> None: ...
+    def get_task_factory(self) -> _TaskFactory | None: ...
+
+    # Flags.
+
+    def stop(self) -> None: ...
+    def is_running(self) -> bool: ...
+    def is_closed(self) -> bool: ...
+    def get_debug(self) -> bool: ...
+
+    # Running, opening, closing: for `vivace.EventLoop`, which sets up what belongs around them.
+
+    def _run(self) -> None: ...
+    def _run_once(self) -> None: ...
+    def _open(self) -> None: ...
+    def _close(self) -> None: ...
+    def _is_open(self) -> bool: ...
+    def _after_fork(self) -> None: ...
+    def _set_custom(self, call_soon: bool, time: bool) -> None: ...
+
+    # What waits, for the views of `_views.py`.
+
+    def _ready_length(self) -> int: ...
+    def _ready_handles(self) -> list[asyncio.Handle]: ...
+    def _clear_ready(self) -> None: ...
+    def _timer_count(self) -> int: ...
+    def _timer_handles(self) -> list[asyncio.TimerHandle]: ...
+    def _clear_timers(self) -> None: ...
+
+    # Descriptors.
+
+    def add_reader(
+        self,
+        fd: FileDescriptorLike,
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
+    ) -> None: ...
+    def add_writer(
+        self,
+        fd: FileDescriptorLike,
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
+    ) -> None: ...
+    def remove_reader(self, fd: FileDescriptorLike, /) -> bool: ...
+    def remove_writer(self, fd: FileDescriptorLike, /) -> bool: ...
+    def _add_reader(
+        self,
+        fd: FileDescriptorLike,
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
+    ) -> Handle: ...
+    def _add_writer(
+        self,
+        fd: FileDescriptorLike,
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
+    ) -> Handle: ...
+    def _remove_reader(self, fd: FileDescriptorLike, /) -> bool: ...
+    def _remove_writer(self, fd: FileDescriptorLike, /) -> bool: ...
+    def _watched(self, fd: FileDescriptorLike, /) -> tuple[Handle | None, Handle | None] | None: ...
+    def _watched_fds(self) -> list[int]: ...
+    def _fd_owner(self, fd: FileDescriptorLike, /) -> StreamTransport | Listener | None: ...
+
+    # Connections.
+
+    def _make_stream(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+        server: asyncio.AbstractServer | None = None,
+    ) -> StreamTransport: ...
+    def _listen(
+        self,
+        sock: socket.socket,
+        factory: Callable[[], asyncio.BaseProtocol],
+        tls: tuple[SSLContext, float | None, float | None] | None,
+        server: asyncio.AbstractServer | None,
+        backlog: int,
+    ) -> None: ...
+    def _listen_again(self, listener: Listener, /) -> None: ...
+    def _unlisten(self, fd: int, /) -> None: ...
+
+@disjoint_base
+class Handle(asyncio.Handle):
+    """A callback that the loop will run; an `asyncio.Handle`.
+
+    Returned by `call_soon()` and `call_soon_threadsafe()`; a program cannot make one.
+    """
+
+    @property
+    def _callback(self) -> Callable[..., object] | None: ...
+    @property
+    def _args(self) -> tuple[Any, ...] | None: ...  # type: ignore[override]
+    @property
+    def _cancelled(self) -> bool: ...  # type: ignore[override]
+    @property
+    def _context(self) -> Context: ...
+    @property
+    def _loop(self) -> Loop | None: ...
+    @property
+    def _source_traceback(self) -> StackSummary | None: ...
+    @property
+    def _repr(self) -> str | None: ...
+    def get_context(self) -> Context: ...
+
+@disjoint_base
+class TimerHandle(asyncio.TimerHandle):
+    """A callback with a deadline; an `asyncio.TimerHandle`.
+
+    Returned by `call_later()` and `call_at()`; a program cannot make one.
+    """
+
+    _scheduled: bool
+
+    @property
+    def _callback(self) -> Callable[..., object] | None: ...
+    @property
+    def _args(self) -> tuple[Any, ...] | None: ...  # type: ignore[override]
+    @property
+    def _cancelled(self) -> bool: ...  # type: ignore[override]
+    @property
+    def _context(self) -> Context: ...
+    @property
+    def _loop(self) -> Loop | None: ...
+    @property
+    def _source_traceback(self) -> StackSummary | None: ...
+    @property
+    def _repr(self) -> str | None: ...
+    @property
+    def _when(self) -> float: ...
+    def get_context(self) -> Context: ...
+
+@final
+class FutureIter(Generic[_T_co]):
+    """What `await future` drives: it yields the future once, then returns its result."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: object, /) -> Any: ...
+    @overload
+    def throw(
+        self,
+        type: type[BaseException],
+        value: object = None,
+        traceback: TracebackType | None = None,
+    ) -> NoReturn: ...
+    @overload
+    def throw(
+        self, type: BaseException, value: None = None, traceback: TracebackType | None = None
+    ) -> NoReturn: ...
+    def close(self) -> None: ...
+
+@disjoint_base
+class Future(asyncio.Future[_T]):
+    """A result that will be there later; an `asyncio.Future`.
+
+    It has the methods, attributes, errors and reports of asyncio's, of the Python version that
+    runs. Get one from `loop.create_future()`.
+
+    Args:
+        loop: the loop that runs the done callbacks; without it the current loop, of any kind.
+
+    Raises:
+        RuntimeError: no loop is given and none is running.
+    """
+
+    _cancel_message: Any
+
+    @property
+    def _result(self) -> _T | None: ...
+    @property
+    def _source_traceback(self) -> StackSummary | None: ...
+    def _make_cancelled_error(self) -> asyncio.CancelledError: ...
+
+@disjoint_base
+class Task(asyncio.Task[_T_co]):
+    """A coroutine that is being run; an `asyncio.Task`.
+
+    It has the methods, attributes, errors and reports of asyncio's, of the Python version that
+    runs. Get one from `asyncio.create_task()` or `loop.create_task()`.
+
+    Args:
+        coro: the coroutine.
+        loop: the loop that runs it; without it the current loop, of any kind.
+        name: the task's name; without it one is made from a running number.
+        context: what the coroutine runs in; without it a copy of the current context.
+        eager_start: whether the first step is taken at once, if the loop is running. From
+            Python 3.12 on.
+
+    Raises:
+        TypeError: `coro` is not a coroutine.
+        RuntimeError: no loop is given and none is running, or the loop is closed.
+    """
+
+    _cancel_message: Any
+    _log_destroy_pending: bool
+
+    @property
+    def _coro(self) -> Coroutine[Any, Any, _T_co] | Generator[Any, None, _T_co] | None: ...
+    @property
+    def _fut_waiter(self) -> asyncio.Future[Any] | None: ...
+    @property
+    def _must_cancel(self) -> bool: ...
+    @property
+    def _num_cancels_requested(self) -> int: ...
+    @property
+    def _result(self) -> _T_co | None: ...
+    @property
+    def _source_traceback(self) -> StackSummary | None: ...
+    def _make_cancelled_error(self) -> asyncio.CancelledError: ...
+    def get_context(self) -> Context: ...
+
+@disjoint_base
+class StreamTransport(_FlowControlMixin):
+    """A stream connection; an `asyncio.Transport`.
+
+    Returned by `create_connection()` and its kin, and given to `connection_made()`; a program
+    cannot make one. What `write()` is given leaves at the end of the turn of the loop, together
+    with everything else that was written in it; above the high-water mark at once.
+    """
+
+    max_size: int
+    _extra: dict[str, Any]
+
+    def write(self, data: bytes | bytearray | memoryview[Any], /) -> None: ...
+    def writelines(
+        self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]], /
+    ) -> None: ...
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None: ...
+
+    # What asyncio's own code reads and calls: `start_tls`, `sendfile`, `StreamWriter`.
+
+    @property
+    def _loop(self) -> Loop | None: ...
+    @property
+    def _protocol(self) -> asyncio.BaseProtocol | None: ...
+    @property
+    def _server(self) -> asyncio.AbstractServer | None: ...
+    @property
+    def _sock(self) -> socket.socket | None: ...
+    @property
+    def _sock_fd(self) -> int: ...
+    @property
+    def _closing(self) -> bool: ...
+    @property
+    def _conn_lost(self) -> int: ...
+    @property
+    def _eof(self) -> bool: ...
+    @property
+    def _paused(self) -> bool: ...
+    @property
+    def _protocol_paused(self) -> bool: ...
+    @property
+    def _start_tls_compatible(self) -> Literal[True]: ...
+    @property
+    def _sendfile_compatible(self) -> Any: ...
+    def _fatal_error(self, exc: BaseException, message: str = ...) -> None: ...
+    def _force_close(self, exc: BaseException | None, /) -> None: ...
+    def _call_connection_lost(self, exc: BaseException | None, /) -> None: ...
+    def _make_empty_waiter(self) -> asyncio.Future[None]: ...
+    def _reset_empty_waiter(self) -> None: ...
+
+    # `sendfile` lets the loop watch the descriptor for somebody else meanwhile.
+
+    def _lend_fd(self) -> None: ...
+    def _take_fd_back(self) -> None: ...
+
+@final
+class Listener:
+    """A listening socket that is being served; its `Server` owns the socket."""
+
+def _all_tasks() -> list[Task[Any]]: ...
