@@ -184,7 +184,9 @@ bench: ## measures asyncio, uvloop, rloop and vivace side by side (BENCH="--quic
 
 .PHONY: wheels
 wheels: ## builds a wheel for each Python and imports each in a clean environment
+	rm -rf dist
 	tools/wheels $(VERSIONS)
+	[ ! -e .work/py314.ready ] || tools/py314 tools/wheels 3.14
 
 .PHONY: clean
 clean: ## removes what was built; .work (Python 3.14, results) stays
