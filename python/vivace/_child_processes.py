@@ -15,7 +15,7 @@ import threading
 import warnings
 from asyncio import events, unix_events
 from asyncio.log import logger
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from ._loop import EventLoop
@@ -32,7 +32,7 @@ def user_watches() -> bool:
     """
     if sys.version_info >= (3, 14):
         return False
-    policy = events._event_loop_policy
+    policy = cast("Any", events)._event_loop_policy
     return getattr(policy, "_watcher", None) is not None
 
 

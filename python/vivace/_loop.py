@@ -19,13 +19,15 @@ import warnings
 import weakref
 from asyncio import base_events, constants, events, format_helpers, trsock
 from asyncio.log import logger
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 from . import _child_processes, _native, _task_registry
 from ._views import ReadyView, SelectorView, TimersView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from _typeshed import FileDescriptorLike
 
 __all__ = ["EventLoop", "new_event_loop"]
 
@@ -35,6 +37,8 @@ _FORMAT_TAKES_DEBUG = "debug" in (format_helpers._format_callback_source.__kwdef
 
 # What an address literal consists of: such a host needs no resolver and no thread.
 _NUMERIC = frozenset("0123456789abcdefABCDEF.:")
+
+_Ts = TypeVarTuple("_Ts")
 
 
 class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
@@ -71,6 +75,17 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
         "slow_callback_duration",
     )
 
+    if TYPE_CHECKING:
+        # Parts of the standard library's loop that its published types leave out.
+        _csock: socket.socket  # None once the loop is closed
+        _asyncgen_firstiter_hook: Callable[[Any], None]
+        _asyncgen_finalizer_hook: Callable[[Any], None]
+
+        def _check_closed(self) -> None: ...
+        def _check_running(self) -> None: ...
+        def _set_coroutine_origin_tracking(self, enabled: bool) -> None: ...
+        def _make_self_pipe(self) -> None: ...
+
     def __init__(self) -> None:
         _native.Loop.__init__(self)
         self._other_selector: Any = None
@@ -85,7 +100,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
             self._set_custom(
                 kind.call_soon is not EventLoop.call_soon, kind.time is not EventLoop.time
             )
-        self._make_self_pipe()  # type: ignore[attr-defined]
+        self._make_self_pipe()
         _loops.add(self)
 
     # Running.
@@ -127,7 +142,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
     # What asyncio's own code reads and writes as attributes.
 
     @property
-    def _ready(self) -> ReadyView:  # type: ignore[override]
+    def _ready(self) -> ReadyView:
         return ReadyView(self)
 
     @_ready.setter
@@ -135,7 +150,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
         """BaseEventLoop.__init__ puts an empty deque here."""
 
     @property
-    def _scheduled(self) -> TimersView:  # type: ignore[override]
+    def _scheduled(self) -> TimersView:
         return TimersView(self)
 
     @_scheduled.setter
@@ -143,7 +158,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
         """BaseEventLoop.__init__ puts an empty list here."""
 
     @property
-    def _selector(self) -> SelectorView | None:  # type: ignore[override]
+    def _selector(self) -> Any:
         if self._other_selector is not None:
             return self._other_selector
         return SelectorView(self) if self._is_open() else None
@@ -153,7 +168,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
         # BaseSelectorEventLoop.close() puts None here; a test may put a mock.
         self._other_selector = value
 
-    def _add_callback(self, handle: asyncio.Handle) -> None:
+    def _add_callback(self, handle: Any) -> None:
         if not handle._cancelled:
             self.call_soon(handle._run, context=handle._context)
 
@@ -166,11 +181,15 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
 
     # Reports from the engine.
 
-    def _callback_failed(self, handle: asyncio.Handle, exception: BaseException) -> None:
+    def _callback_failed(
+        self, handle: _native.Handle | _native.TimerHandle, exception: BaseException
+    ) -> None:
         """Tells the exception handler that a callback raised, as `Handle._run` does."""
         options = {"debug": self._debug} if _FORMAT_TAKES_DEBUG else {}
         source = format_helpers._format_callback_source(
-            handle._callback, handle._args, **options
+            handle._callback,
+            handle._args,  # type: ignore[arg-type]  # None is taken as well
+            **options,
         )
         context: dict[str, Any] = {
             "message": f"Exception in callback {source}",
@@ -184,7 +203,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
     def _slow_callback(self, subject: object, duration: float) -> None:
         """Debug mode: names what held the loop for longer than `slow_callback_duration`."""
         if isinstance(subject, asyncio.Handle):
-            name = base_events._format_handle(subject)
+            name = base_events._format_handle(subject)  # type: ignore[attr-defined]
         else:
             name = repr(subject)
         logger.warning("Executing %s took %.3f seconds", name, duration)
@@ -193,7 +212,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
 
     def _make_socket_transport(
         self,
-        sock: socket.socket,
+        sock: Any,
         protocol: asyncio.BaseProtocol,
         waiter: asyncio.Future[None] | None = None,
         *,
@@ -212,7 +231,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
     def _start_serving(
         self,
         protocol_factory: Callable[[], asyncio.BaseProtocol],
-        sock: socket.socket,
+        sock: Any,
         sslcontext: Any = None,
         server: Any = None,
         backlog: int = 100,
@@ -221,9 +240,10 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
         context: Any = None,
     ) -> None:
         if not isinstance(sock, socket.socket):
-            return super()._start_serving(  # type: ignore[misc, no-any-return]
+            super()._start_serving(  # type: ignore[misc]
                 protocol_factory, sock, sslcontext, server, backlog
             )
+            return
         tls = None
         if sslcontext is not None:
             tls = (sslcontext, ssl_handshake_timeout, ssl_shutdown_timeout)
@@ -266,7 +286,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
             )
 
     def _accept_out_of_resources(
-        self, exception: OSError, sock: socket.socket, listener: object
+        self, exception: OSError, sock: socket.socket, listener: _native.Listener
     ) -> None:
         """Accepting failed for want of descriptors or memory: tried again in a second."""
         self.call_exception_handler(
@@ -283,9 +303,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
     ) -> None:
         logger.debug("%r: %s", transport, message, exc_info=exception)
 
-    async def _sendfile_native(
-        self, transp: Any, file: Any, offset: int, count: int | None
-    ) -> int:
+    async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> int:
         if not isinstance(transp, _native.StreamTransport):
             return await super()._sendfile_native(  # type: ignore[misc, no-any-return]
                 transp, file, offset, count
@@ -295,7 +313,13 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
         await transp._make_empty_waiter()
         transp._lend_fd()
         try:
-            return await self.sock_sendfile(transp._sock, file, offset, count, fallback=False)
+            return await self.sock_sendfile(
+                transp._sock,  # type: ignore[arg-type]  # there: _lend_fd() asks for it
+                file,
+                offset,
+                count,
+                fallback=False,
+            )
         finally:
             transp._reset_empty_waiter()
             transp._take_fd_back()
@@ -305,14 +329,16 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
     # Descriptors.
 
     def _ensure_fd_no_transport(self, fd: Any) -> None:
-        owner = self._fd_owner(fd)
+        owner: Any = self._fd_owner(fd)
         if owner is None:
             fileno = fd if isinstance(fd, int) else fd.fileno()
             owner = self._transports.get(fileno)
         if owner is not None and not owner.is_closing():
             raise RuntimeError(f"File descriptor {fd!r} is used by transport {owner!r}")
 
-    def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
+    def add_reader(
+        self, fd: FileDescriptorLike, callback: Callable[[*_Ts], object], *args: *_Ts
+    ) -> None:
         """Has `callback(*args)` called whenever `fd` can be read.
 
         Args:
@@ -325,24 +351,26 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
         self._ensure_fd_no_transport(fd)
         self._add_reader(fd, callback, *args)
 
-    def remove_reader(self, fd: Any) -> bool:
+    def remove_reader(self, fd: FileDescriptorLike) -> bool:
         """Undoes `add_reader`; tells whether there was one."""
         self._ensure_fd_no_transport(fd)
         return self._remove_reader(fd)
 
-    def add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:
+    def add_writer(
+        self, fd: FileDescriptorLike, callback: Callable[[*_Ts], object], *args: *_Ts
+    ) -> None:
         """Has `callback(*args)` called whenever `fd` can be written; see `add_reader`."""
         self._ensure_fd_no_transport(fd)
         self._add_writer(fd, callback, *args)
 
-    def remove_writer(self, fd: Any) -> bool:
+    def remove_writer(self, fd: FileDescriptorLike) -> bool:
         """Undoes `add_writer`; tells whether there was one."""
         self._ensure_fd_no_transport(fd)
         return self._remove_writer(fd)
 
     # Names.
 
-    async def getaddrinfo(  # type: ignore[override]
+    async def getaddrinfo(
         self,
         host: Any,
         port: Any,
@@ -365,7 +393,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
 
     # Signals: the standard library's, with the wake-up descriptor given back at the end.
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+    def add_signal_handler(self, sig: int, callback: Callable[[*_Ts], object], *args: *_Ts) -> None:
         """Has `callback(*args)` called in the loop when the signal arrives.
 
         A signal that arrives while the loop is stopped is handled when it runs again.
