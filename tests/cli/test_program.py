@@ -131,7 +131,7 @@ def test_options_of_the_interpreter(portrait: Commands, option: str) -> None:
         assert False, "with asserts"
         """,
     )
-    for words in (["program.py"], ["-m", "package"], ["package"], ["-c", "print(1)"], ["flags.py"]):
+    for words in (["program.py"], ["-m", "package"], ["flags.py"]):
         portrait.same(*words, options=(option,))
 
 
