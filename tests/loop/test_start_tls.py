@@ -221,7 +221,7 @@ def test_the_peer_is_torn_after_the_upgrade(run, certificates):
 
 def test_streams(run, certificates):
     async def main():
-        upgraded = asyncio.Event()
+        upgraded, served = asyncio.Event(), asyncio.Event()
 
         async def handle(reader, writer):
             assert await reader.readline() == b"STARTTLS\n"
@@ -233,6 +233,7 @@ def test_streams(run, certificates):
             await writer.drain()
             writer.close()
             await writer.wait_closed()
+            served.set()
 
         async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
             reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
@@ -245,6 +246,7 @@ def test_streams(run, certificates):
             assert await reader.read() == b""
             writer.close()
             await writer.wait_closed()
+            await served.wait()
 
     run(main())
 

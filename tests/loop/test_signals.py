@@ -1,0 +1,314 @@
+"""add_signal_handler, and what the loop does with the wake-up descriptor of signals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+
+import pytest
+
+
+def spin(loop, turns=1):
+    for _ in range(turns):
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+
+
+@pytest.fixture(autouse=True)
+def dispositions():
+    """What the handlers of the signals used here were is what they are at the end."""
+    numbers = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    assert [signal.getsignal(number) for number in numbers] == before
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_delivery(loop):
+    seen = []
+    loop.add_signal_handler(signal.SIGUSR1, lambda *args: seen.append(args) or loop.stop(), 1, 2)
+    loop.call_soon(os.kill, os.getpid(), signal.SIGUSR1)
+    loop.run_forever()
+    assert seen == [(1, 2)]
+    assert loop.remove_signal_handler(signal.SIGUSR1) is True
+
+
+def test_it_wakes_a_sleeping_loop(loop):
+    loop.add_signal_handler(signal.SIGUSR1, loop.stop)
+    main = threading.main_thread().ident
+    timer = threading.Timer(0.02, signal.pthread_kill, (main, signal.SIGUSR1))
+    timer.start()
+    loop.run_forever()
+    timer.join()
+    loop.remove_signal_handler(signal.SIGUSR1)
+
+
+def test_sent_to_another_thread(loop):
+    """The kernel may hand a signal to any thread; the callback runs on the loop."""
+    seen = []
+
+    def callback():
+        seen.append(threading.current_thread())
+        loop.stop()
+
+    loop.add_signal_handler(signal.SIGUSR1, callback)
+    released = threading.Event()
+    thread = threading.Thread(target=released.wait)
+    thread.start()
+    loop.call_later(0.005, signal.pthread_kill, thread.ident, signal.SIGUSR1)
+    loop.run_forever()
+    released.set()
+    thread.join()
+    assert seen == [threading.main_thread()]
+    loop.remove_signal_handler(signal.SIGUSR1)
+
+
+def test_a_signal_while_the_loop_is_stopped(loop):
+    seen = []
+    loop.add_signal_handler(signal.SIGUSR1, seen.append, 1)
+    spin(loop)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert seen == []
+    spin(loop, 3)
+    assert seen == [1]
+    loop.remove_signal_handler(signal.SIGUSR1)
+
+
+def test_a_signal_before_the_loop_ever_ran(loop):
+    seen = []
+    loop.add_signal_handler(signal.SIGUSR1, seen.append, 1)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    spin(loop, 3)
+    assert seen == [1]
+    loop.remove_signal_handler(signal.SIGUSR1)
+
+
+def test_several_signals(loop):
+    seen = []
+    loop.add_signal_handler(signal.SIGUSR1, seen.append, 1)
+    loop.add_signal_handler(signal.SIGUSR2, seen.append, 2)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    os.kill(os.getpid(), signal.SIGUSR2)
+    spin(loop, 3)
+    assert sorted(seen) == [1, 2]
+    assert loop.remove_signal_handler(signal.SIGUSR1)
+    os.kill(os.getpid(), signal.SIGUSR2)
+    spin(loop, 3)
+    assert seen[2:] == [2]
+    assert loop.remove_signal_handler(signal.SIGUSR2)
+
+
+def test_a_burst(loop):
+    count = 0
+
+    def callback():
+        nonlocal count
+        count += 1
+
+    loop.add_signal_handler(signal.SIGUSR1, callback)
+    for _ in range(200):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        spin(loop)
+    spin(loop, 3)
+    assert count == 200
+    loop.remove_signal_handler(signal.SIGUSR1)
+
+
+def test_replacing_a_handler(loop):
+    seen = []
+    loop.add_signal_handler(signal.SIGUSR1, seen.append, "first")
+    loop.add_signal_handler(signal.SIGUSR1, seen.append, "second")
+    os.kill(os.getpid(), signal.SIGUSR1)
+    spin(loop, 3)
+    assert seen == ["second"]
+    assert loop.remove_signal_handler(signal.SIGUSR1) is True
+    assert loop.remove_signal_handler(signal.SIGUSR1) is False
+
+
+def test_removing_puts_the_default_back(loop):
+    loop.add_signal_handler(signal.SIGUSR1, print)
+    assert signal.getsignal(signal.SIGUSR1) is not signal.SIG_DFL
+    loop.remove_signal_handler(signal.SIGUSR1)
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+    loop.add_signal_handler(signal.SIGINT, print)
+    loop.remove_signal_handler(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_close_removes_the_handlers(loop):
+    loop.add_signal_handler(signal.SIGUSR1, print)
+    loop.add_signal_handler(signal.SIGUSR2, print)
+    loop.close()
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL
+
+
+def test_interrupt_with_a_handler(loop):
+    """A handler for SIGINT takes the place of KeyboardInterrupt."""
+    seen = []
+    loop.add_signal_handler(signal.SIGINT, lambda: (seen.append(1), loop.stop()))
+    loop.call_soon(os.kill, os.getpid(), signal.SIGINT)
+    loop.run_forever()
+    assert seen == [1]
+    loop.remove_signal_handler(signal.SIGINT)
+
+
+def test_errors(loop):
+    async def coroutine():
+        pass
+
+    for wrong in (1.5, "SIGUSR1", None):
+        with pytest.raises(TypeError, match="sig must be an int"):
+            loop.add_signal_handler(wrong, print)
+        with pytest.raises(TypeError, match="sig must be an int"):
+            loop.remove_signal_handler(wrong)
+    for wrong in (0, -1, 1000):
+        with pytest.raises(ValueError, match="invalid signal number"):
+            loop.add_signal_handler(wrong, print)
+        with pytest.raises(ValueError, match="invalid signal number"):
+            loop.remove_signal_handler(wrong)
+    with pytest.raises(TypeError, match="coroutines cannot be used with add_signal_handler"):
+        loop.add_signal_handler(signal.SIGUSR1, coroutine)
+    made = coroutine()
+    with pytest.raises(TypeError, match="coroutines cannot be used with add_signal_handler"):
+        loop.add_signal_handler(signal.SIGUSR1, made)
+    made.close()
+    for number in (signal.SIGKILL, signal.SIGSTOP):
+        with pytest.raises(RuntimeError, match=f"sig {int(number)} cannot be caught"):
+            loop.add_signal_handler(number, print)
+    loop.close()
+    with pytest.raises(RuntimeError, match="Event loop is closed"):
+        loop.add_signal_handler(signal.SIGUSR1, print)
+
+
+def test_from_another_thread(loop):
+    errors = []
+
+    def work():
+        try:
+            loop.add_signal_handler(signal.SIGUSR1, print)
+        except (RuntimeError, ValueError) as exc:
+            errors.append(exc)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    (error,) = errors
+    assert type(error) is RuntimeError
+    assert "main thread" in str(error)
+
+
+def test_a_failing_handler(loop, reports):
+    def fail():
+        raise ZeroDivisionError
+
+    loop.add_signal_handler(signal.SIGUSR1, fail)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    spin(loop, 3)
+    assert isinstance(reports.take_one()["exception"], ZeroDivisionError)
+    loop.remove_signal_handler(signal.SIGUSR1)
+
+
+def test_plain_signal_handlers_run_between_callbacks(loop):
+    """A handler of the module signal runs in the main thread while the loop runs, and waits."""
+    seen = []
+    before = signal.signal(signal.SIGUSR1, lambda *args: seen.append(args[0]))
+    try:
+        loop.call_soon(os.kill, os.getpid(), signal.SIGUSR1)
+        loop.call_later(0.005, loop.stop)
+        loop.run_forever()
+        assert seen == [signal.SIGUSR1]
+        timer = threading.Timer(
+            0.01, signal.pthread_kill, (threading.main_thread().ident, signal.SIGUSR1)
+        )
+        timer.start()
+        loop.call_later(0.05, loop.stop)
+        loop.run_forever()
+        timer.join()
+        assert seen == [signal.SIGUSR1] * 2
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_plain_handler_that_raises_leaves_the_loop(loop):
+    class Odd(Exception):
+        pass
+
+    def raise_odd(*args):
+        raise Odd
+
+    before = signal.signal(signal.SIGUSR1, raise_odd)
+    try:
+        timer = threading.Timer(
+            0.01, signal.pthread_kill, (threading.main_thread().ident, signal.SIGUSR1)
+        )
+        timer.start()
+        with pytest.raises(Odd):
+            loop.run_forever()
+        timer.join()
+        spin(loop)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_no_wake_up_descriptor_without_handlers(loop):
+    """A loop that handles no signal leaves the wake-up descriptor of others alone."""
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.setblocking(False)
+    signal.set_wakeup_fd(near.fileno())
+    try:
+        spin(loop)
+        assert signal.set_wakeup_fd(near.fileno()) == near.fileno()
+    finally:
+        signal.set_wakeup_fd(-1)
+        near.close()
+        far.close()
+
+
+def test_two_loops_one_after_the_other(loop_factory):
+    for _ in range(3):
+        loop = loop_factory()
+        loop.add_signal_handler(signal.SIGUSR1, loop.stop)
+        loop.call_soon(os.kill, os.getpid(), signal.SIGUSR1)
+        loop.run_forever()
+        loop.close()
+
+
+def test_a_blocking_call_is_interrupted_as_ever(loop):
+    """Signals inside a callback that blocks: Python's own rules hold."""
+    import time
+
+    seen = []
+    before = signal.signal(signal.SIGUSR1, lambda *args: seen.append("handler"))
+    try:
+
+        def block():
+            timer = threading.Timer(
+                0.01, signal.pthread_kill, (threading.main_thread().ident, signal.SIGUSR1)
+            )
+            timer.start()
+            time.sleep(0.05)
+            seen.append("slept")
+            timer.join()
+
+        loop.call_soon(block)
+        spin(loop)
+        assert seen == ["handler", "slept"]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_children_do_not_inherit_the_handler(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, print)
+        process = await asyncio.create_subprocess_exec("sleep", "10")
+        process.send_signal(signal.SIGUSR1)
+        assert await process.wait() == -signal.SIGUSR1
+        loop.remove_signal_handler(signal.SIGUSR1)
+
+    run(main())
