@@ -162,6 +162,10 @@ test-py314: ## sets up Debian's Python 3.14 in a folder and runs the suite there
 	tools/py314 .venv-3.14/bin/python -m pytest examples/sourcerevision $(PYTEST) || status=1; \
 	exit $$status
 
+.PHONY: test-fresh
+test-fresh: ## runs `make demo` as a newcomer would, on a fresh Debian 13 in a folder
+	tools/fresh-debian
+
 .PHONY: asan
 asan: venv-$(NEWEST) ## runs the suite on an extension with AddressSanitizer
 	tools/asan $(NEWEST) $(PYTEST)
