@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import threading
 import warnings
 from asyncio import events, unix_events
@@ -30,8 +29,6 @@ def user_watches() -> bool:
     Watchers are deprecated and gone in 3.14; one that was set on purpose is honoured, by the
     standard library's own code.
     """
-    if sys.version_info >= (3, 14):
-        return False
     policy = cast("Any", events)._event_loop_policy
     return getattr(policy, "_watcher", None) is not None
 

@@ -17,7 +17,8 @@ import sys
 import threading
 import warnings
 import weakref
-from asyncio import base_events, constants, events, format_helpers, trsock
+from _asyncio import _set_running_loop
+from asyncio import base_events, constants, events, format_helpers, trsock, unix_events
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
@@ -26,6 +27,7 @@ from ._views import ReadyView, SelectorView, TimersView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from socket import _GetAddrInfoResult
 
     from _typeshed import FileDescriptorLike
 
@@ -72,6 +74,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
         "_timer_cancelled_count",
         "_transports",
         "_unix_server_sockets",
+        "_watcher",
         "slow_callback_duration",
     )
 
@@ -100,6 +103,13 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
             self._set_custom(
                 kind.call_soon is not EventLoop.call_soon, kind.time is not EventLoop.time
             )
+        if sys.version_info >= (3, 14):
+            # The standard library's watchers belong to a loop there, and serve this one.
+            self._watcher = (
+                unix_events._PidfdChildWatcher()
+                if unix_events.can_use_pidfd()
+                else unix_events._ThreadedChildWatcher()
+            )
         self._make_self_pipe()
         _loops.add(self)
 
@@ -122,11 +132,15 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
                 finalizer=self._asyncgen_finalizer_hook,
             )
             events._set_running_loop(self)
+            if events._set_running_loop is not _set_running_loop:
+                # Exchanged, in a test of asyncio: the native tasks ask the original.
+                _set_running_loop(self)
             self._run()
         finally:
             self._stopping = False
             self._thread_id = None
             events._set_running_loop(None)
+            _set_running_loop(None)
             self._set_coroutine_origin_tracking(False)
             sys.set_asyncgen_hooks(*hooks)
 
@@ -220,7 +234,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
         server: Any = None,
         context: Any = None,
     ) -> asyncio.Transport:
-        if not isinstance(sock, socket.socket):
+        if not issubclass(type(sock), socket.socket):
             # Something that only looks like a socket: asyncio's transport asks for no more.
             return super()._make_socket_transport(  # type: ignore[misc, no-any-return]
                 sock, protocol, waiter, extra=extra, server=server
@@ -239,7 +253,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
         ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
         context: Any = None,
     ) -> None:
-        if not isinstance(sock, socket.socket):
+        if not issubclass(type(sock), socket.socket):
             super()._start_serving(  # type: ignore[misc]
                 protocol_factory, sock, sslcontext, server, backlog
             )
@@ -372,14 +386,14 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
 
     async def getaddrinfo(
         self,
-        host: Any,
-        port: Any,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
         *,
         family: int = 0,
         type: int = 0,
         proto: int = 0,
         flags: int = 0,
-    ) -> list[Any]:
+    ) -> _GetAddrInfoResult:
         """As `socket.getaddrinfo`, in a thread unless host and port are numbers."""
         if _is_numeric(host, port):
             numeric = flags | socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
@@ -452,7 +466,7 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
         extra: Any = None,
         **kwargs: Any,
     ) -> asyncio.SubprocessTransport:
-        if _child_processes.user_watches():
+        if sys.version_info >= (3, 14) or _child_processes.user_watches():
             return await super()._make_subprocess_transport(  # type: ignore[misc, no-any-return]
                 protocol, args, shell, stdin, stdout, stderr, bufsize, extra, **kwargs
             )

@@ -8,11 +8,29 @@ use std::cell::Cell;
 use std::ops::Deref;
 
 use crate::event_loop::Loop;
-use crate::ffi::function;
 use crate::ffi::{
     Class, ClassBuilder, ClassCell, Instance, Object, Owned, Ref, Result, Slot, Visitor, allocate,
     imports, text,
 };
+use crate::ffi::{function, thread};
+
+/// Where threads wait for the end of a run: one gate for all, since it is hardly ever used.
+mod run_gate {
+    use std::sync::{Condvar, Mutex, PoisonError};
+    use std::time::Duration;
+
+    static GATE: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
+
+    /// Waits for the end of some run, or a moment: the caller looks again.
+    pub(super) fn wait() {
+        let guard = GATE.0.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(GATE.1.wait_timeout(guard, Duration::from_millis(5)));
+    }
+
+    pub(super) fn open() {
+        GATE.1.notify_all();
+    }
+}
 
 /// How many arguments are kept without a tuple.
 const INLINE: usize = 3;
@@ -85,9 +103,27 @@ pub(crate) struct Handle {
     source_traceback: Slot,
     repr: Slot,
     cancelled: Cell<bool>,
+    /// Made by `call_soon_threadsafe`: from CPython 3.14 on, cancelling it while it runs in
+    /// another thread waits for the end of the run.
+    guarded: Cell<bool>,
+    /// The thread that runs a guarded handle; 0 while none does.
+    running: Cell<u64>,
 }
 
 impl Handle {
+    /// Waits until no other thread runs the handle.
+    fn wait_for_run(&self) -> Result<()> {
+        if !self.guarded.get() {
+            return Ok(());
+        }
+        let me = thread::ident();
+        while self.running.get() != 0 && self.running.get() != me {
+            thread::detached(run_gate::wait);
+            thread::check_signals()?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn new(
         event_loop: &Instance<Loop>,
         callback: &Object,
@@ -127,11 +163,24 @@ impl Handle {
         let (Some(callback), Some(context)) = (self.callback.get(), self.context.get()) else {
             return Ok(());
         };
+        if self.guarded.get() {
+            return self.run_guarded(&callback, &context);
+        }
         crate::ffi::context::run_in(&context, || self.arguments.call(&callback)).map(drop)
+    }
+
+    fn run_guarded(&self, callback: &Object, context: &Object) -> Result<()> {
+        let outer = self.running.replace(thread::ident());
+        let run = || self.arguments.call(callback);
+        let outcome = crate::ffi::context::run_in(context, run).map(drop);
+        self.running.set(outer);
+        run_gate::open();
+        outcome
     }
 
     /// Cancels, once. Says whether it was this call that did.
     fn cancel(&self, object: &Object) -> Result<bool> {
+        self.wait_for_run()?;
         if self.cancelled.replace(true) {
             return Ok(false);
         }
@@ -175,6 +224,41 @@ pub(crate) trait AsHandle: Class {
 impl AsHandle for Handle {
     fn handle(&self) -> &Handle {
         self
+    }
+}
+
+/// What `call_soon_threadsafe` returns from CPython 3.14 on: cancelling it while another thread
+/// runs it waits for the end of the run.
+pub(crate) struct ThreadSafeHandle {
+    handle: Handle,
+}
+
+impl ThreadSafeHandle {
+    pub(crate) fn new(handle: Handle) -> Self {
+        handle.guarded.set(true);
+        Self { handle }
+    }
+}
+
+impl AsHandle for ThreadSafeHandle {
+    fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl Class for ThreadSafeHandle {
+    fn cell() -> &'static ClassCell {
+        static CELL: ClassCell = ClassCell::new(256);
+        &CELL
+    }
+    fn empty() -> Self {
+        Self::new(Handle::default())
+    }
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.handle.traverse_fields(visitor);
+    }
+    fn clear(&self) {
+        self.handle.clear_fields();
     }
 }
 
@@ -256,6 +340,7 @@ pub(crate) fn handle_for_report(
 fn with_handle_methods<T: AsHandle>(builder: ClassBuilder<T>) -> ClassBuilder<T> {
     builder
         .noargs(c"cancelled", c"Whether the handle was cancelled.", |this: &Instance<T>| {
+            this.handle().wait_for_run()?;
             Ok(text::boolean(this.handle().is_cancelled()))
         })
         .noargs(
@@ -286,7 +371,7 @@ fn with_handle_methods<T: AsHandle>(builder: ClassBuilder<T>) -> ClassBuilder<T>
         .getter(c"_repr", |this: &Instance<T>| Ok(this.handle().repr.get_or_none()))
 }
 
-fn cancel(this: &Instance<Handle>) -> Result<Owned> {
+fn cancel<T: AsHandle>(this: &Instance<T>) -> Result<Owned> {
     this.handle().cancel(this.object())?;
     Ok(text::none())
 }
@@ -304,13 +389,29 @@ fn when(this: &Instance<TimerHandle>) -> Result<Owned> {
     text::float(this.when.get())
 }
 
+/// Makes the class of CPython 3.14's thread-safe handles, where asyncio has one.
+pub(crate) fn make_threadsafe_class() -> Result<Option<Owned>> {
+    let Some(base) = &imports().threadsafe_handle_class else { return Ok(None) };
+    with_handle_methods(ClassBuilder::<ThreadSafeHandle>::new(
+        c"vivace.ThreadSafeHandle",
+        c"A callback that the loop will run; returned by call_soon_threadsafe().",
+    ))
+    .noargs(
+        c"cancel",
+        c"Cancels the callback; a second time does nothing.",
+        cancel::<ThreadSafeHandle>,
+    )
+    .build(Some(base))
+    .map(Some)
+}
+
 /// Makes both classes.
 pub(crate) fn make_classes() -> Result<(Owned, Owned)> {
     let handle = with_handle_methods(ClassBuilder::<Handle>::new(
         c"vivace.Handle",
         c"A callback that the loop will run; returned by call_soon().",
     ))
-    .noargs(c"cancel", c"Cancels the callback; a second time does nothing.", cancel)
+    .noargs(c"cancel", c"Cancels the callback; a second time does nothing.", cancel::<Handle>)
     .build(Some(&imports().handle_class))?;
     let timer = with_handle_methods(ClassBuilder::<TimerHandle>::new(
         c"vivace.TimerHandle",

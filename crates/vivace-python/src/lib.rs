@@ -41,6 +41,9 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let (handle, timer_handle) = handles::make_classes().map_err(raised(py))?;
     add("Handle", handle)?;
     add("TimerHandle", timer_handle)?;
+    if let Some(class) = handles::make_threadsafe_class().map_err(raised(py))? {
+        add("ThreadSafeHandle", class)?;
+    }
     add("FutureIter", future::await_iter::make_class().map_err(raised(py))?)?;
     add("Future", future::make_class().map_err(raised(py))?)?;
     add("Task", task::make_class().map_err(raised(py))?)?;

@@ -2,7 +2,7 @@
 
 use crate::ffi::slot::Counted;
 use crate::ffi::{Owned, Ref, Visitor};
-use crate::handles::{Handle, TimerHandle};
+use crate::handles::{Handle, ThreadSafeHandle, TimerHandle};
 use crate::task::Task;
 use crate::transports::listener::Listener;
 use crate::transports::stream::Stream;
@@ -11,6 +11,8 @@ use crate::transports::stream::Stream;
 pub(crate) enum Entry {
     /// A callback that the user can cancel.
     Handle(Ref<Handle>),
+    /// One that another thread may cancel.
+    ThreadSafe(Ref<ThreadSafeHandle>),
     /// A timer whose deadline has passed.
     Timer(Ref<TimerHandle>),
     /// A task takes its next step.
@@ -27,6 +29,7 @@ impl Entry {
     pub(crate) fn traverse(&self, visitor: &mut Visitor) {
         match self {
             Self::Handle(handle) => visitor.object(handle.as_object()),
+            Self::ThreadSafe(handle) => visitor.object(handle.as_object()),
             Self::Timer(timer) => visitor.object(timer.as_object()),
             Self::Step(task) => visitor.object(task.as_object()),
             Self::Callback { function, argument, context } => {

@@ -108,6 +108,7 @@ fn ready_handles(this: &Instance<Loop>) -> Result<Owned> {
     let mut handles = Vec::new();
     this.ready.for_each(|entry| match entry {
         Entry::Handle(handle) => handles.push(handle.object().new_ref()),
+        Entry::ThreadSafe(handle) => handles.push(handle.object().new_ref()),
         Entry::Timer(timer) => handles.push(timer.object().new_ref()),
         _ => {}
     });

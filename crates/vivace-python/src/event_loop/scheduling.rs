@@ -8,7 +8,7 @@ use crate::ffi::{
     imports, names, raise, text,
 };
 use crate::future::Future;
-use crate::handles::{Handle, TimerHandle};
+use crate::handles::{Handle, ThreadSafeHandle, TimerHandle};
 use crate::task::{self, Start};
 
 /// The callback and its arguments, out of the positional arguments of a call.
@@ -63,7 +63,13 @@ fn call_soon_threadsafe(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned>
     if this.debug() {
         check(this, callback, "call_soon_threadsafe", false)?;
     }
-    let handle = allocate(Handle::new(this, callback, rest, context_or_copy(context)?)?)?;
+    let handle = Handle::new(this, callback, rest, context_or_copy(context)?)?;
+    if imports().threadsafe_handle_class.is_some() {
+        let handle = allocate(ThreadSafeHandle::new(handle))?;
+        this.push_threadsafe(Entry::ThreadSafe(handle.clone()));
+        return Ok(handle.into_owned());
+    }
+    let handle = allocate(handle)?;
     this.push_threadsafe(Entry::Handle(handle.clone()));
     Ok(handle.into_owned())
 }

@@ -207,6 +207,7 @@ fn run_entry(this: &Instance<Loop>, entry: &Entry) -> Result<()> {
     }
     current::hide(this)?;
     match entry {
+        Entry::ThreadSafe(handle) => run_handle(this, handle),
         Entry::Timer(timer) => run_handle(this, timer),
         Entry::Callback { function, argument, context } => {
             run_callback(this, function, argument, context)
@@ -268,6 +269,7 @@ fn report(this: &Instance<Loop>, handle: &Object, exception: &Object) -> Result<
 fn run_timed(this: &Instance<Loop>, entry: Entry) -> Result<()> {
     let subject = match &entry {
         Entry::Handle(handle) => handle.object().new_ref(),
+        Entry::ThreadSafe(handle) => handle.object().new_ref(),
         Entry::Timer(timer) => timer.object().new_ref(),
         Entry::Step(task) => task.object().new_ref(),
         Entry::Callback { function, argument, context } => {

@@ -3,6 +3,10 @@
 //! Weak: being in the list does not keep a task alive, and a task leaves it when it is done or
 //! deallocated. It replaces the WeakSet of `asyncio.tasks`, which costs more than creating the
 //! task. Guarded by the GIL.
+//!
+//! From CPython 3.14 on asyncio has such a list itself, for its own tasks and for subclasses of
+//! them, and no set that could be taught to look here: there a task is entered in asyncio's list
+//! instead, and must leave it before its memory goes.
 
 use std::cell::Cell;
 use std::ptr::null_mut;
@@ -11,7 +15,9 @@ use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use pyo3::ffi;
 
 use super::class::{Class, Instance};
+use super::error::Result;
 use super::object::{Object, Owned};
+use super::state::imports;
 
 /// The place of one task in the list.
 pub struct Link {
@@ -39,10 +45,16 @@ pub trait Listed: Class {
 }
 
 /// Puts an instance into the list; one that is in it stays.
-pub fn enter<T: Listed>(instance: &Instance<T>) {
+#[inline]
+pub fn enter<T: Listed>(instance: &Instance<T>) -> Result<()> {
     let link = instance.link();
     if !link.object.get().is_null() {
-        return;
+        return Ok(());
+    }
+    if cfg!(Py_3_14) {
+        imports().register_task.call(&[instance.object()])?;
+        link.object.set(instance.object().as_ptr());
+        return Ok(());
     }
     let first = FIRST.load(Relaxed);
     link.object.set(instance.object().as_ptr());
@@ -53,11 +65,28 @@ pub fn enter<T: Listed>(instance: &Instance<T>) {
         unsafe { (*first).previous.set(link) };
     }
     FIRST.store(std::ptr::from_ref(link).cast_mut(), Relaxed);
+    Ok(())
+}
+
+/// Takes an instance out of the list, if it is in it.
+#[inline]
+pub fn leave<T: Listed>(instance: &Instance<T>) -> Result<()> {
+    let link = instance.link();
+    if cfg!(Py_3_14) && !link.object.replace(null_mut()).is_null() {
+        return imports().unregister_task.call(&[instance.object()]).map(drop);
+    }
+    link.leave();
+    Ok(())
 }
 
 impl Link {
-    /// Takes the instance out of the list, if it is in it.
-    pub fn leave(&self) {
+    /// Whether the instance is in the list.
+    pub fn is_entered(&self) -> bool {
+        !self.object.get().is_null()
+    }
+
+    fn leave(&self) {
+        debug_assert!(!cfg!(Py_3_14) || !self.is_entered(), "the finalizer has taken it out");
         if self.object.replace(null_mut()).is_null() {
             return;
         }

@@ -36,7 +36,7 @@ names! {
     resume_reading, socket, release, args, name, cancel_message = "_cancel_message",
     make_cancelled_error = "_make_cancelled_error", self_ = "__self__", run_in_executor,
     call_later, max_size, sslcontext = "_sslcontext",
-    set_exception, create_future, sockname, peername, warning,
+    get_descriptor = "__get__", set_exception, create_future, sockname, peername, warning,
     call_connection_lost = "_call_connection_lost", log_network_error = "_log_network_error",
     accept_tls = "_accept_tls", accept_failed = "_accept_failed",
     accept_out_of_resources = "_accept_out_of_resources",
@@ -50,6 +50,8 @@ pub struct Imports {
     pub task_class: Owned,
     pub handle_class: Owned,
     pub timer_handle_class: Owned,
+    /// From CPython 3.14 on.
+    pub threadsafe_handle_class: Option<Owned>,
     pub transport_class: Owned,
     pub buffered_protocol_class: Owned,
     pub transport_socket_class: Owned,
@@ -75,6 +77,10 @@ pub struct Imports {
     pub unregister_task: Owned,
     pub base_create_task: Owned,
     pub eager_task_factory: Option<Owned>,
+    /// The call graph of asyncio, from CPython 3.14 on.
+    pub add_to_awaited_by: Option<Owned>,
+    pub discard_from_awaited_by: Option<Owned>,
+    pub future_awaited_by: Option<Owned>,
     /// `constants._SendfileMode.TRY_NATIVE`.
     pub sendfile_native: Owned,
     /// `Server._attach` takes the transport since 3.13; before, it only counts.
@@ -107,6 +113,7 @@ impl Imports {
             future_class: get(&native, "Future")?,
             task_class: get(&native, "Task")?,
             handle_class: get(&events, "Handle")?,
+            threadsafe_handle_class: get_opt(&events, "_ThreadSafeHandle")?,
             timer_handle_class: get(&events, "TimerHandle")?,
             transport_class: get(&transports, "_FlowControlMixin")?,
             buffered_protocol_class: get(&protocols, "BufferedProtocol")?,
@@ -136,6 +143,9 @@ impl Imports {
             unregister_task: get(&native, "_unregister_task")?,
             base_create_task: get(&base_loop, "create_task")?,
             eager_task_factory: get_opt(&tasks, "eager_task_factory")?,
+            add_to_awaited_by: get_opt(&native, "future_add_to_awaited_by")?,
+            discard_from_awaited_by: get_opt(&native, "future_discard_from_awaited_by")?,
+            future_awaited_by: get_opt(&*get(&native, "Future")?, "_asyncio_awaited_by")?,
             sendfile_native: get(&*get(&*submodule("constants")?, "_SendfileMode")?, "TRY_NATIVE")?,
             attach_takes_transport: attach_takes_transport(&base_events)?,
             logger: get(&*import_from("asyncio.log")?, "logger")?,

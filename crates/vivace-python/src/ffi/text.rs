@@ -258,3 +258,9 @@ pub fn iterate(iterable: &Object) -> Result<Vec<Owned>> {
         }
     }
 }
+
+pub fn frozenset(items: impl IntoIterator<Item = Owned>) -> Result<Owned> {
+    let items = list(items)?;
+    // SAFETY: a live list; a new reference or null.
+    unsafe { Owned::from_new(ffi::PyFrozenSet_New(items.as_ptr())) }
+}

@@ -101,6 +101,19 @@ impl Callbacks {
         Ok(removed.len())
     }
 
+    /// The tasks among those who are told.
+    pub(crate) fn tasks(&self) -> Vec<Owned> {
+        let list = self.0.borrow();
+        list.first
+            .iter()
+            .chain(&list.rest)
+            .filter_map(|callback| match callback {
+                Callback::Wake(task) => Some(task.object().new_ref()),
+                Callback::Call { .. } => None,
+            })
+            .collect()
+    }
+
     /// `[(function, context), …]`, or `None` if there is none.
     pub(crate) fn to_python(&self) -> Result<Owned> {
         let copies: Vec<Callback> = {

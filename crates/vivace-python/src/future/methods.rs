@@ -6,7 +6,8 @@ use super::FutureLike;
 use super::await_iter::AwaitIter;
 use super::core::State;
 use crate::ffi::{
-    Args, Builtin, ClassBuilder, Instance, Object, Owned, Result, allocate, imports, raise, text,
+    Args, Builtin, ClassBuilder, Instance, Object, Owned, Result, allocate, imports, names, raise,
+    text,
 };
 
 /// Whether this CPython wraps a `StopIteration` in a `RuntimeError` (gh-112182: 3.12.2, 3.13)
@@ -103,6 +104,19 @@ fn set_log_traceback<T: FutureLike>(this: &Instance<T>, value: Option<&Object>) 
     Ok(())
 }
 
+/// Who waits for it, for asyncio's call graph (CPython 3.14): the tasks among those who are
+/// told, and whatever `gather`, `shield` and the like have entered in the base's own set.
+fn awaited_by<T: FutureLike>(this: &Instance<T>) -> Result<Owned> {
+    let mut waiters = this.core().callbacks().tasks();
+    if let Some(descriptor) = &imports().future_awaited_by {
+        let entered = descriptor.call_method(&names().get_descriptor, &[this.object()])?;
+        if !entered.is_none() {
+            waiters.extend(text::iterate(&entered)?);
+        }
+    }
+    if waiters.is_empty() { Ok(text::none()) } else { text::frozenset(waiters) }
+}
+
 fn set_cancel_message<T: FutureLike>(this: &Instance<T>, value: Option<&Object>) -> Result<()> {
     let Some(value) = value else {
         return Err(raise(Builtin::Attribute, "cannot delete attribute"));
@@ -169,6 +183,7 @@ pub(crate) fn with_shared_methods<T: FutureLike>(builder: ClassBuilder<T>) -> Cl
             set_log_traceback::<T>,
         )
         .getter(c"_source_traceback", |this: &Instance<T>| Ok(this.core().source_traceback()))
+        .getter(c"_asyncio_awaited_by", awaited_by::<T>)
         .property(
             c"_cancel_message",
             |this: &Instance<T>| Ok(this.core().cancel_message()),

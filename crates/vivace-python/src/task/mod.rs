@@ -122,10 +122,11 @@ impl Class for Task {
     fn wants_finalize(this: &Instance<Self>) -> bool {
         (this.core.is_pending() && this.log_destroy_pending.get())
             || this.core.has_unseen_exception()
+            || (cfg!(Py_3_14) && this.link.is_entered())
     }
     fn finalize(this: &Instance<Self>) {
         // As in asyncio, whose set lets go before a task is told.
-        this.link.leave();
+        crate::future::core::ignore(registry::leave(this), this.object());
         if this.core.is_pending() && this.log_destroy_pending.get() {
             if let Err(raised) = report_destroyed(this) {
                 raised.write_unraisable(Some(this.object()));
@@ -196,7 +197,7 @@ fn init(this: &Instance<Task>, args: &Args<'_>) -> Result<()> {
             args.parse("Task", ["coro", "loop", "name", "context"], 1, 1)?;
         [coroutine, event_loop, name, context, None]
     };
-    this.link.leave();
+    registry::leave(this)?;
     this.log_destroy_pending.set(false);
     this.core.initialise(event_loop.filter(|value| !value.is_none()))?;
     let Some(coroutine) = coroutine else { return Ok(()) };
@@ -225,8 +226,7 @@ fn begin(task: &Instance<Task>, start: Start) -> Result<()> {
         return step::start_eagerly(task);
     }
     schedule_step(task)?;
-    registry::enter(task);
-    Ok(())
+    registry::enter(task)
 }
 
 /// Queues a step.
@@ -310,8 +310,8 @@ impl Instance<Task> {
     }
 
     /// Finished: what was kept for the way goes.
-    fn leave(&self) {
-        self.link.leave();
+    fn leave(&self) -> Result<()> {
+        registry::leave(self)
     }
 }
 

@@ -53,6 +53,9 @@ fn failure_of_core(core: &Core) -> Result<Option<Owned>> {
 
 /// The end of a foreign future, reported through its public `add_done_callback`.
 pub(super) fn wake_up(task: &Instance<Task>, future: &Object) -> Result<()> {
+    if let Some(discard) = &imports().discard_from_awaited_by {
+        discard.call(&[future, task.object()])?;
+    }
     let exception = if core_of(future).is_some() {
         failure_of(future)?
     } else {
@@ -100,7 +103,7 @@ pub(super) fn start_eagerly(task: &Instance<Task>) -> Result<()> {
     let native = event_loop.downcast::<Loop>();
     let shown = native.and_then(|native| native.shown.take());
     let before = current::swap(&event_loop, Some(task.object()))?;
-    registry::enter(task);
+    registry::enter(task)?;
     let outcome = match task.context() {
         Some(context) => context::run_in(&context, || step(task, None)),
         None => Ok(()),
@@ -172,7 +175,7 @@ fn already_done(task: &Instance<Task>, exception: Option<&Object>) -> Raised {
 
 #[inline(always)]
 fn returned(task: &Instance<Task>, result: Owned) -> Result<()> {
-    task.leave();
+    task.leave()?;
     if task.must_cancel.get() {
         // Asked to cancel during its last step.
         task.must_cancel.set(false);
@@ -183,7 +186,7 @@ fn returned(task: &Instance<Task>, result: Owned) -> Result<()> {
 
 #[cold]
 fn failed(task: &Instance<Task>, exception: Owned) -> Result<()> {
-    task.leave();
+    task.leave()?;
     if error::is_exception_of(&exception, &imports().cancelled_error) {
         return task.core().cancel_by(task.object(), exception);
     }
@@ -282,6 +285,9 @@ fn await_foreign(task: &Instance<Task>, yielded: &Object) -> Result<Option<Strin
         )));
     }
     yielded.setattr(&names().asyncio_future_blocking, &text::boolean(false))?;
+    if let Some(add) = &imports().add_to_awaited_by {
+        add.call(&[yielded, this])?;
+    }
     let wakeup = task.wakeup_function()?;
     let context = task.context_or_none();
     yielded.getattr(&names().add_done_callback)?.call_keywords(
