@@ -30,7 +30,7 @@ from harness.environment import (
 )
 from harness.plan import FULL, QUICK, Plan
 from harness.table import Table
-from suites import echo, echo_tables, fairness, imports, scheduling, traffic
+from suites import echo, echo_tables, fairness, imports, scheduling, sleep, traffic
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Suite:
 SUITES = {
     scheduling.NAME: Suite(scheduling.measure, scheduling.tables),
     fairness.NAME: Suite(fairness.measure, fairness.tables),
+    sleep.NAME: Suite(sleep.measure, sleep.tables),
     imports.NAME: Suite(imports.measure, imports.tables),
 }
 for kind in (traffic.TCP, traffic.UNIX, traffic.UDP, traffic.TLS):

@@ -61,14 +61,13 @@ async def sleep_zero(loop: AbstractEventLoop, operations: int) -> None:
     await asyncio.gather(*[spin(operations // tasks) for _ in range(tasks)])
 
 
-@benchmark(operations=3_000)
+@benchmark(operations=10_000)
 async def sleep_time(loop: AbstractEventLoop, operations: int) -> None:
-    """One `sleep` of 0.5 to 1.5 ms of 10 tasks that do nothing else."""
-    tasks = 10
+    """One `sleep` of 1 ms of 100 tasks that all sleep as long: one wake-up serves many."""
+    tasks = 100
 
-    async def doze(delay: float, times: int) -> None:
+    async def doze(times: int) -> None:
         for _ in range(times):
-            await asyncio.sleep(delay)
+            await asyncio.sleep(0.001)
 
-    times = operations // tasks
-    await asyncio.gather(*[doze(0.0005 + index / tasks * 0.001, times) for index in range(tasks)])
+    await asyncio.gather(*[doze(operations // tasks) for _ in range(tasks)])
