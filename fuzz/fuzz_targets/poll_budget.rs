@@ -1,0 +1,117 @@
+//! `vivace_core::poll_budget` against its rules, with a counter that runs evenly and with one
+//! that does what it likes.
+//!
+//! What must hold: a loop that is busy looks at its descriptors at least every 16 turns and, as
+//! soon as the rate of the counter is known, no later and no earlier than every 100 µs; and
+//! whatever the counter does, the turns alone see to it.
+#![no_main]
+
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use vivace_core::poll_budget::{PollBudget, Reading};
+
+const TURNS: u32 = 16;
+const NANOSECONDS: u64 = 100_000;
+
+#[derive(Arbitrary, Debug)]
+enum Step {
+    /// A turn that has callbacks to run, and looks if it is due.
+    Turn,
+    /// A look because there was nothing to run.
+    Look,
+    /// The look took as much as fits.
+    Hurry,
+    /// Time passes, in nanoseconds.
+    Pass(u16),
+    /// Time passes up to the limit, and so many nanoseconds more or less.
+    PassLimit(i8),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Run {
+    Even { rate: u8, start: u32, offset: u32, steps: Vec<Step> },
+    Wild { readings: Vec<(u64, u64)> },
+}
+
+/// The rules, for a counter of `rate` ticks a nanosecond.
+struct Model {
+    turns: u32,
+    hurried: bool,
+    last: u64,
+    first: Option<u64>,
+    knows_rate: bool,
+}
+
+impl Model {
+    fn is_due(&mut self, now: u64) -> bool {
+        self.turns += 1;
+        std::mem::take(&mut self.hurried)
+            || self.turns >= TURNS
+            || !self.knows_rate
+            || now - self.last >= NANOSECONDS
+    }
+
+    fn looked(&mut self, now: u64) {
+        self.turns = 0;
+        self.last = now;
+        match self.first {
+            None => self.first = Some(now),
+            Some(first) => self.knows_rate |= now - first >= NANOSECONDS,
+        }
+    }
+}
+
+fn even(rate: u64, start: u64, offset: u64, steps: &[Step]) {
+    let mut budget = PollBudget::default();
+    let mut model = Model { turns: 0, hurried: false, last: 0, first: None, knows_rate: false };
+    let mut now = start;
+    let ticks = |now: u64| offset + now * rate;
+    for step in steps {
+        let due = match step {
+            Step::Turn => {
+                let due = budget.is_due(|| ticks(now));
+                assert_eq!(due, model.is_due(now));
+                due
+            }
+            Step::Look => true,
+            Step::Hurry => {
+                budget.hurry();
+                model.hurried = true;
+                false
+            }
+            Step::Pass(nanoseconds) => {
+                now += u64::from(*nanoseconds);
+                false
+            }
+            Step::PassLimit(offset) => {
+                now += NANOSECONDS.saturating_add_signed((*offset).into());
+                false
+            }
+        };
+        if due {
+            budget.looked(Reading { nanoseconds: now, ticks: ticks(now) });
+            model.looked(now);
+        }
+    }
+}
+
+fn wild(readings: &[(u64, u64)]) {
+    let mut budget = PollBudget::default();
+    let mut without = 0;
+    for &(nanoseconds, ticks) in readings {
+        if budget.is_due(|| ticks) {
+            budget.looked(Reading { nanoseconds, ticks });
+            without = 0;
+        } else {
+            without += 1;
+            assert!(without < TURNS, "{without} turns without a look");
+        }
+    }
+}
+
+fuzz_target!(|run: Run| match run {
+    // The clock of a machine has run for a while.
+    Run::Even { rate, start, offset, steps } =>
+        even(u64::from(rate) + 1, u64::from(start) + 1, offset.into(), &steps),
+    Run::Wild { readings } => wild(&readings),
+});
