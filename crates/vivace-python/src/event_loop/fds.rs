@@ -11,6 +11,7 @@ use vivace_sys::poller::{Mode, Poller, Readiness};
 
 use super::{Entry, Loop};
 use crate::ffi::slot::Counted;
+use crate::ffi::weakref;
 use crate::ffi::{
     Args, Builtin, ClassBuilder, Instance, Object, Owned, Ref, Result, Visitor, allocate, context,
     error, names, raise, text,
@@ -21,8 +22,14 @@ use crate::transports::stream::Stream;
 
 /// Who is to hear of a descriptor.
 pub(crate) enum Watch {
-    Callbacks { reader: Option<Ref<Handle>>, writer: Option<Ref<Handle>> },
+    Callbacks {
+        reader: Option<Ref<Handle>>,
+        writer: Option<Ref<Handle>>,
+    },
     Stream(Ref<Stream>),
+    /// A connection that neither reads nor writes, by a weak reference: as in asyncio, the loop
+    /// does not keep it alive.
+    IdleStream(Owned),
     Listener(Ref<Listener>),
 }
 
@@ -33,7 +40,7 @@ impl Watch {
                 Readiness { readable: reader.is_some(), writable: writer.is_some(), ended: false },
                 Mode::Level,
             ),
-            Self::Stream(_) => {
+            Self::Stream(_) | Self::IdleStream(_) => {
                 (Readiness { readable: true, writable: true, ended: false }, Mode::Edge)
             }
             Self::Listener(_) => {
@@ -73,6 +80,14 @@ impl Descriptors {
             Some(Watch::Stream(stream)) => {
                 if stream.note_readiness(readiness) {
                     this.push(Entry::Stream(stream.clone()));
+                }
+                true
+            }
+            Some(Watch::IdleStream(weak)) => {
+                if let Some(stream) = weakref::target(weak) {
+                    if let Some(stream) = stream.downcast::<Stream>() {
+                        stream.note_readiness(readiness);
+                    }
                 }
                 true
             }
@@ -119,6 +134,9 @@ impl Descriptors {
     pub(crate) fn is_owned_by(&self, fd: i32, owner: &Object) -> bool {
         match self.table.borrow().get(fd) {
             Some(Watch::Stream(stream)) => stream.object().is(owner),
+            Some(Watch::IdleStream(weak)) => {
+                weakref::target(weak).is_some_and(|stream| stream.is(owner))
+            }
             Some(Watch::Listener(listener)) => listener.object().is(owner),
             _ => false,
         }
@@ -131,6 +149,12 @@ impl Descriptors {
 
     pub(crate) fn is_listener(&self, fd: i32) -> bool {
         matches!(self.table.borrow().get(fd), Some(Watch::Listener(_)))
+    }
+
+    /// Exchanges how a connection's descriptor is held, without a system call.
+    pub(crate) fn exchange(&self, fd: i32, watch: Watch) {
+        let old = self.table.borrow_mut().insert(fd, watch);
+        drop(old);
     }
 
     pub(super) fn register_again(&self, poller: &Poller) {
@@ -146,6 +170,7 @@ impl Descriptors {
         for (_fd, watch) in table.iter() {
             match watch {
                 Watch::Stream(stream) => visitor.object(stream.as_object()),
+                Watch::IdleStream(weak) => visitor.object(weak),
                 Watch::Listener(listener) => visitor.object(listener.as_object()),
                 Watch::Callbacks { reader, writer } => {
                     for handle in reader.iter().chain(writer) {
@@ -198,11 +223,14 @@ fn number_of(fileobj: &Object) -> Result<i32> {
 }
 
 fn owned_by_transport(this: &Instance<Loop>, fd: i32) -> Option<Owned> {
-    match this.descriptors.table.borrow().get(fd) {
-        Some(Watch::Stream(stream)) => Some(stream.object().new_ref()),
-        Some(Watch::Listener(listener)) => Some(listener.object().new_ref()),
-        _ => None,
-    }
+    let owner = match this.descriptors.table.borrow().get(fd) {
+        Some(Watch::Stream(stream)) => stream.object().new_ref(),
+        Some(Watch::IdleStream(weak)) => weakref::target(weak)?,
+        _ => return None,
+    };
+    // One that is closing watches nothing any more.
+    let closing = owner.downcast::<Stream>().is_some_and(|stream| stream.is_closing());
+    (!closing).then_some(owner)
 }
 
 /// `_fd_owner(fd)`: the transport that owns a descriptor, or `None`.
@@ -225,6 +253,9 @@ fn add(this: &Instance<Loop>, args: &Args<'_>, side: Side, method: &str) -> Resu
             Builtin::Runtime,
             &format!("File descriptor {fd} is owned by a transport"),
         ));
+    }
+    if this.descriptors.is_listener(fd) {
+        return Err(raise(Builtin::Runtime, &format!("File descriptor {fd} is used by a server")));
     }
     let handle = allocate(Handle::new(this, callback, rest, context::copy_current()?)?)?;
     let (mut reader, mut writer) = match this.descriptors.table.borrow().get(fd) {

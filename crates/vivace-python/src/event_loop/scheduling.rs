@@ -11,21 +11,6 @@ use crate::future::Future;
 use crate::handles::{Handle, ThreadSafeHandle, TimerHandle};
 use crate::task::{self, Start};
 
-/// The callback and its arguments, out of the positional arguments of a call.
-fn callback<'a>(
-    args: &Args<'a>,
-    skip: usize,
-    function: &str,
-) -> Result<(&'a Object, &'a [&'a Object])> {
-    match args.positional().get(skip..) {
-        Some([callback, rest @ ..]) => Ok((callback, rest)),
-        _ => Err(raise(
-            Builtin::Type,
-            &format!("{function}() missing required argument: 'callback'"),
-        )),
-    }
-}
-
 fn context_or_copy(given: Option<&Object>) -> Result<Owned> {
     match given {
         Some(context) => Ok(context.new_ref()),
@@ -45,8 +30,7 @@ fn check(this: &Instance<Loop>, callback: &Object, method: &str, thread: bool) -
 }
 
 fn call_soon(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
-    let (callback, rest) = callback(args, 0, "call_soon")?;
-    let context = args.only_context("call_soon")?;
+    let ([callback], rest, context) = args.with_rest("call_soon", ["callback"])?;
     this.check_open()?;
     if this.debug() {
         check(this, callback, "call_soon", true)?;
@@ -57,8 +41,7 @@ fn call_soon(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
 }
 
 fn call_soon_threadsafe(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
-    let (callback, rest) = callback(args, 0, "call_soon_threadsafe")?;
-    let context = args.only_context("call_soon_threadsafe")?;
+    let ([callback], rest, context) = args.with_rest("call_soon_threadsafe", ["callback"])?;
     this.check_open()?;
     if this.debug() {
         check(this, callback, "call_soon_threadsafe", false)?;
@@ -99,9 +82,7 @@ fn add_timer(
 }
 
 fn call_later(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
-    let (callback, rest) = callback(args, 1, "call_later")?;
-    let context = args.only_context("call_later")?;
-    let delay = args.positional()[0];
+    let ([delay, callback], rest, context) = args.with_rest("call_later", ["delay", "callback"])?;
     if delay.is_none() {
         return Err(raise(Builtin::Type, "delay must not be None"));
     }
@@ -115,9 +96,7 @@ fn call_later(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
 }
 
 fn call_at(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
-    let (callback, rest) = callback(args, 1, "call_at")?;
-    let context = args.only_context("call_at")?;
-    let when = args.positional()[0];
+    let ([when, callback], rest, context) = args.with_rest("call_at", ["when", "callback"])?;
     if when.is_none() {
         return Err(raise(Builtin::Type, "when cannot be None"));
     }
@@ -148,7 +127,7 @@ fn create_task(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
     if this.tasks.factory.is_some() && !this.tasks.eager.get() {
         return create_task_by_factory(this, args);
     }
-    let [coroutine, name, context, eager] = if cfg!(Py_3_12) {
+    let [coroutine, name, context, eager] = if imports().create_task_takes_any {
         args.parse("create_task", ["coro", "name", "context", "eager_start"], 1, 1)?
     } else {
         let [coroutine, name, context] =
@@ -218,10 +197,14 @@ pub(super) fn with_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
         .noargs(c"time", c"The loop's clock, in seconds.", time)
         .noargs(c"create_future", c"A Future of this loop.", create_future)
         .keywords(c"create_task", c"A Task of this loop that runs a coroutine.", create_task)
-        .onearg(
+        .keywords(
             c"set_task_factory",
-            c"Sets what create_task() calls; None for the default.",
-            set_task_factory,
+            c"set_task_factory($self, /, factory)\n--\n\n\
+              Sets what create_task() calls; None for the default.",
+            |this: &Instance<Loop>, args: &Args<'_>| {
+                let [factory] = args.parse("set_task_factory", ["factory"], 1, 1)?;
+                set_task_factory(this, factory.unwrap_or(text::none_ref()))
+            },
         )
         .noargs(c"get_task_factory", c"What set_task_factory() set.", |this: &Instance<Loop>| {
             Ok(this.tasks.factory.get_or_none())

@@ -16,12 +16,12 @@ unsafe extern "C" {
 
 /// A `bytes` object: its content never changes, so it can be sent later without a copy.
 #[derive(Clone)]
-pub struct Bytes(Owned);
+pub(crate) struct Bytes(Owned);
 
 impl Bytes {
     /// Data given to `write()`: `bytes` are kept as they are, anything else is copied now,
     /// since its owner may change it before it is sent.
-    pub fn from_data(data: &Object) -> Result<Self> {
+    pub(crate) fn from_data(data: &Object) -> Result<Self> {
         if is_bytes(data) {
             return Ok(Self(data.new_ref()));
         }
@@ -37,7 +37,7 @@ impl Bytes {
         unsafe { Owned::from_new(ffi::PyBytes_FromObject(data.as_ptr())) }.map(Self)
     }
 
-    pub fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         // SAFETY: a bytes object, alive and unchanging as long as the reference.
         unsafe {
             let data = ffi::PyBytes_AS_STRING(self.0.as_ptr()).cast::<u8>();
@@ -69,7 +69,7 @@ fn is_bytes_like(data: &Object) -> bool {
 
 /// New `bytes` with this content.
 #[inline]
-pub fn bytes(content: &[u8]) -> Result<Owned> {
+pub(crate) fn bytes(content: &[u8]) -> Result<Owned> {
     // SAFETY: readable for the length given.
     unsafe {
         Owned::from_new(ffi::PyBytes_FromStringAndSize(
@@ -80,7 +80,7 @@ pub fn bytes(content: &[u8]) -> Result<Owned> {
 }
 
 /// New `bytes` of at most `capacity`, filled by `fill`, which answers how many it wrote.
-pub fn bytes_filled<E>(
+pub(crate) fn bytes_filled<E>(
     capacity: usize,
     fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> std::result::Result<usize, E>,
 ) -> Result<std::result::Result<Owned, E>> {
@@ -110,26 +110,27 @@ pub fn bytes_filled<E>(
 }
 
 /// A writable buffer lent by its owner (`get_buffer`), given back when dropped.
-pub struct WritableBuffer(Box<ffi::Py_buffer>);
+pub(crate) struct WritableBuffer(Box<ffi::Py_buffer>);
 
 impl WritableBuffer {
-    pub fn of(owner: &Object) -> Result<Self> {
+    pub(crate) fn of(owner: &Object) -> Result<Self> {
         // SAFETY: the view is zeroed plain data and is filled by CPython.
         unsafe {
             let mut view = Box::new(std::mem::zeroed::<ffi::Py_buffer>());
             match ffi::PyObject_GetBuffer(owner.as_ptr(), &mut *view, ffi::PyBUF_WRITABLE) {
                 0 => Ok(Self(view)),
-                _ => Err(Raised),
+                // As `socket.recv_into` says it, which asyncio calls with this object.
+                _ => Err(refuse_buffer(owner, Raised)),
             }
         }
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len as usize
     }
 
     /// The memory, to be written into.
-    pub fn memory(&mut self) -> &mut [MaybeUninit<u8>] {
+    pub(crate) fn memory(&mut self) -> &mut [MaybeUninit<u8>] {
         if self.0.buf.is_null() {
             return &mut [];
         }
@@ -137,6 +138,25 @@ impl WritableBuffer {
         // the same memory runs only after the borrow has ended.
         unsafe { std::slice::from_raw_parts_mut(self.0.buf.cast(), self.0.len as usize) }
     }
+}
+
+fn refuse_buffer(owner: &Object, raised: Raised) -> Raised {
+    raised.clear();
+    let name = owner.class().getattr(match &text::interned("__name__") {
+        Ok(name) => name,
+        Err(_) => return Raised,
+    });
+    let name = name.map_or_else(
+        |raised| {
+            raised.clear();
+            String::new()
+        },
+        |name| text::to_string_lossy(&name),
+    );
+    raise(
+        Builtin::Type,
+        &format!("recv_into() argument 1 must be read-write bytes-like object, not {name}"),
+    )
 }
 
 impl Drop for WritableBuffer {
@@ -147,14 +167,14 @@ impl Drop for WritableBuffer {
 }
 
 /// The length of a `bytes` object.
-pub fn length(data: &Object) -> usize {
+pub(crate) fn length(data: &Object) -> usize {
     debug_assert!(is_bytes(data));
     // SAFETY: a bytes object (the callers make it).
     unsafe { ffi::Py_SIZE(data.as_ptr()) as usize }
 }
 
 /// The part of a buffer that a system call has filled.
-pub fn initialised(filled: &[MaybeUninit<u8>]) -> &[u8] {
+pub(crate) fn initialised(filled: &[MaybeUninit<u8>]) -> &[u8] {
     // SAFETY: the callers pass just what `receive` said it wrote.
     unsafe { std::slice::from_raw_parts(filled.as_ptr().cast(), filled.len()) }
 }

@@ -9,7 +9,7 @@ use super::text;
 impl Object {
     /// `self(*args)`.
     #[inline]
-    pub fn call(&self, args: &[&Self]) -> Result<Owned> {
+    pub(crate) fn call(&self, args: &[&Self]) -> Result<Owned> {
         // SAFETY: `&Object` is a non-null object pointer (repr(transparent) behind a
         // reference), so the slice is an array of `PyObject*`.
         unsafe {
@@ -23,7 +23,12 @@ impl Object {
     }
 
     /// `self(*args, **{name: value})` with the names as a tuple of strings.
-    pub fn call_keywords(&self, args: &[&Self], positional: usize, names: &Self) -> Result<Owned> {
+    pub(crate) fn call_keywords(
+        &self,
+        args: &[&Self],
+        positional: usize,
+        names: &Self,
+    ) -> Result<Owned> {
         debug_assert_eq!(args.len(), positional + text::tuple_len(names));
         // SAFETY: as in `call`; the last values belong to the names.
         unsafe {
@@ -37,7 +42,7 @@ impl Object {
     }
 
     /// `self(*tuple)`.
-    pub fn call_tuple(&self, args: &Self) -> Result<Owned> {
+    pub(crate) fn call_tuple(&self, args: &Self) -> Result<Owned> {
         // SAFETY: live objects; a non-tuple is answered with TypeError.
         unsafe {
             Owned::from_new(ffi::PyObject_Call(self.as_ptr(), args.as_ptr(), std::ptr::null_mut()))
@@ -46,7 +51,7 @@ impl Object {
 
     /// `self.name(*args)`.
     #[inline]
-    pub fn call_method(&self, name: &Self, args: &[&Self]) -> Result<Owned> {
+    pub(crate) fn call_method(&self, name: &Self, args: &[&Self]) -> Result<Owned> {
         const INLINE: usize = 5;
         let count = args.len() + 1;
         if count <= INLINE {
@@ -71,7 +76,7 @@ impl Object {
 }
 
 /// The arguments of a call, as vectorcall passes them.
-pub struct Args<'a> {
+pub(crate) struct Args<'a> {
     positional: &'a [&'a Object],
     keywords: &'a [&'a Object],
     names: Option<&'a Object>,
@@ -81,7 +86,7 @@ impl<'a> Args<'a> {
     /// # Safety
     /// `args` holds `nargs` objects and then one for each name of `names` (null or a tuple).
     #[inline(always)]
-    pub unsafe fn from_raw(
+    pub(crate) unsafe fn from_raw(
         args: *const *mut ffi::PyObject,
         nargs: ffi::Py_ssize_t,
         names: *mut ffi::PyObject,
@@ -107,7 +112,7 @@ impl<'a> Args<'a> {
     }
 
     /// The arguments of a `tp_init`, which come as a tuple and a dictionary.
-    pub fn with_tuple<R>(
+    pub(crate) fn with_tuple<R>(
         tuple: &Object,
         dict: Option<&Object>,
         body: impl FnOnce(&Args<'_>) -> Result<R>,
@@ -136,17 +141,17 @@ impl<'a> Args<'a> {
     }
 
     #[inline(always)]
-    pub fn positional(&self) -> &'a [&'a Object] {
+    pub(crate) fn positional(&self) -> &'a [&'a Object] {
         self.positional
     }
 
     #[inline(always)]
-    pub fn has_keywords(&self) -> bool {
+    pub(crate) fn has_keywords(&self) -> bool {
         !self.keywords.is_empty()
     }
 
     /// The keywords, name by name.
-    pub fn keywords(&self) -> impl Iterator<Item = (&'a Object, &'a Object)> {
+    pub(crate) fn keywords(&self) -> impl Iterator<Item = (&'a Object, &'a Object)> {
         let names = self.names;
         self.keywords.iter().enumerate().map(move |(index, value)| {
             let names = names.expect("invariant: values come with their names");
@@ -158,7 +163,7 @@ impl<'a> Args<'a> {
     ///
     /// `names` are the parameters in order, `required` how many of them must be given,
     /// `by_position` how many may be given by position.
-    pub fn parse<const N: usize>(
+    pub(crate) fn parse<const N: usize>(
         &self,
         function: &str,
         names: [&str; N],
@@ -200,24 +205,73 @@ impl<'a> Args<'a> {
         Ok(places)
     }
 
-    /// The keyword `context=` of a call whose positional arguments go to a callback.
+    /// The one argument of a method, by position or by name.
     #[inline]
-    pub fn only_context(&self, function: &str) -> Result<Option<&'a Object>> {
+    pub(crate) fn only(&self, function: &str, name: &str) -> Result<Option<&'a Object>> {
+        if let ([value], true) = (self.positional, self.keywords.is_empty()) {
+            return Ok(Some(value));
+        }
+        self.parse(function, [name], 1, 1).map(|[value]| value)
+    }
+
+    /// Sorts the arguments of `function(*names, *rest, context=None)`: `call_soon` and its kin.
+    #[inline]
+    pub(crate) fn with_rest<const N: usize>(
+        &self,
+        function: &str,
+        names: [&str; N],
+    ) -> Result<([&'a Object; N], &'a [&'a Object], Option<&'a Object>)> {
         if self.keywords.is_empty() {
-            return Ok(None);
+            if let Some((first, rest)) = self.positional.split_first_chunk::<N>() {
+                return Ok((*first, rest, None));
+            }
+        }
+        self.with_rest_by_name(function, names)
+    }
+
+    fn with_rest_by_name<const N: usize>(
+        &self,
+        function: &str,
+        names: [&str; N],
+    ) -> Result<([&'a Object; N], &'a [&'a Object], Option<&'a Object>)> {
+        let mut places = [None; N];
+        for (place, value) in places.iter_mut().zip(self.positional) {
+            *place = Some(*value);
         }
         let mut context = None;
         for (name, value) in self.keywords() {
-            if !name_is(name, "context") {
-                let name = text::to_string_lossy(name);
+            if name_is(name, "context") {
+                context = (!value.is_none()).then_some(value);
+                continue;
+            }
+            let text = text::to_string_lossy(name);
+            match names.iter().position(|known| *known == text) {
+                Some(index) if places[index].is_none() => places[index] = Some(value),
+                Some(_) => {
+                    return Err(raise(
+                        Builtin::Type,
+                        &format!("{function}() got multiple values for argument '{text}'"),
+                    ));
+                }
+                None => {
+                    return Err(raise(
+                        Builtin::Type,
+                        &format!("{function}() got an unexpected keyword argument '{text}'"),
+                    ));
+                }
+            }
+        }
+        let mut found = [text::none_ref(); N];
+        for ((place, name), slot) in places.iter().zip(names).zip(&mut found) {
+            let Some(value) = place else {
                 return Err(raise(
                     Builtin::Type,
-                    &format!("{function}() got an unexpected keyword argument '{name}'"),
+                    &format!("{function}() missing 1 required positional argument: '{name}'"),
                 ));
-            }
-            context = (!value.is_none()).then_some(value);
+            };
+            *slot = value;
         }
-        Ok(context)
+        Ok((found, self.positional.get(N..).unwrap_or_default(), context))
     }
 
     #[cold]

@@ -29,7 +29,7 @@ use super::object::{Object, Owned};
 use super::slot::{Counted, Slot};
 
 /// What a Rust struct must tell to be the body of a Python class.
-pub trait Class: Sized + 'static {
+pub(crate) trait Class: Sized + 'static {
     /// The class's own cell: where its type and layout are kept once it is made.
     fn cell() -> &'static ClassCell;
 
@@ -52,7 +52,7 @@ pub trait Class: Sized + 'static {
 }
 
 /// Where a class keeps what is known of it after import.
-pub struct ClassCell {
+pub(crate) struct ClassCell {
     class: AtomicPtr<ffi::PyTypeObject>,
     base: AtomicPtr<ffi::PyTypeObject>,
     offset: AtomicUsize,
@@ -61,7 +61,7 @@ pub struct ClassCell {
 
 impl ClassCell {
     /// `keep` instances are kept for reuse instead of being freed.
-    pub const fn new(keep: usize) -> Self {
+    pub(crate) const fn new(keep: usize) -> Self {
         Self {
             class: AtomicPtr::new(std::ptr::null_mut()),
             base: AtomicPtr::new(std::ptr::null_mut()),
@@ -71,17 +71,9 @@ impl ClassCell {
     }
 }
 
-/// The type object of a class.
-pub fn class_of<T: Class>() -> &'static Object {
-    let class = T::cell().class.load(Relaxed);
-    assert!(!class.is_null(), "invariant: the module was imported");
-    // SAFETY: set at import, with a reference that is never given up.
-    unsafe { Object::from_ptr(class.cast()) }
-}
-
 /// An instance of a native class, seen through a borrowed reference.
 #[repr(transparent)]
-pub struct Instance<T: Class>(Object, PhantomData<T>);
+pub(crate) struct Instance<T: Class>(Object, PhantomData<T>);
 
 impl<T: Class> Instance<T> {
     /// # Safety
@@ -93,19 +85,13 @@ impl<T: Class> Instance<T> {
     }
 
     #[inline(always)]
-    pub fn object(&self) -> &Object {
+    pub(crate) fn object(&self) -> &Object {
         &self.0
     }
 
     #[inline(always)]
-    pub fn counted(&self) -> Ref<T> {
+    pub(crate) fn counted(&self) -> Ref<T> {
         Ref(self.0.new_ref(), PhantomData)
-    }
-
-    /// Whether this is an instance of the class itself, not of a subclass.
-    #[inline(always)]
-    pub fn is_exact(&self) -> bool {
-        self.0.class_ptr() == T::cell().class.load(Relaxed)
     }
 }
 
@@ -120,11 +106,11 @@ impl<T: Class> Deref for Instance<T> {
 
 /// A counted reference to an instance of a native class.
 #[repr(transparent)]
-pub struct Ref<T: Class>(Owned, PhantomData<T>);
+pub(crate) struct Ref<T: Class>(Owned, PhantomData<T>);
 
 impl<T: Class> Ref<T> {
     #[inline(always)]
-    pub fn into_owned(self) -> Owned {
+    pub(crate) fn into_owned(self) -> Owned {
         self.0
     }
 }
@@ -154,7 +140,7 @@ impl<T: Class> Counted for Ref<T> {
 impl Object {
     /// The instance, if the object is just of this class, not of a subclass.
     #[inline(always)]
-    pub fn exact<T: Class>(&self) -> Option<&Instance<T>> {
+    pub(crate) fn exact<T: Class>(&self) -> Option<&Instance<T>> {
         if self.class_ptr() == T::cell().class.load(Relaxed) {
             // SAFETY: checked above.
             Some(unsafe { Instance::from_ptr(self.as_ptr()) })
@@ -165,7 +151,7 @@ impl Object {
 
     /// The instance, if the object is of this class or of a subclass.
     #[inline]
-    pub fn downcast<T: Class>(&self) -> Option<&Instance<T>> {
+    pub(crate) fn downcast<T: Class>(&self) -> Option<&Instance<T>> {
         let class = T::cell().class.load(Relaxed);
         // SAFETY: two types.
         if unsafe { ffi::PyObject_TypeCheck(self.as_ptr(), class) } != 0 {
@@ -179,14 +165,14 @@ impl Object {
 
 /// A new instance of the class itself, made by the engine.
 #[inline]
-pub fn allocate<T: Class>(body: T) -> Result<Ref<T>> {
+pub(crate) fn allocate<T: Class>(body: T) -> Result<Ref<T>> {
     allocate_with(|| body)
 }
 
 /// A new instance whose struct is made where it stays, by `body`, which must not run Python
 /// code: large structs are not moved.
 #[inline(always)]
-pub fn allocate_with<T: Class>(body: impl FnOnce() -> T) -> Result<Ref<T>> {
+pub(crate) fn allocate_with<T: Class>(body: impl FnOnce() -> T) -> Result<Ref<T>> {
     let cell = T::cell();
     let class = cell.class.load(Relaxed);
     // SAFETY: a recycled object has been taken apart by `deallocate` and is initialised here
@@ -546,7 +532,7 @@ unsafe fn base_clear(cell: &ClassCell) -> Option<ffi::inquiry> {
 }
 
 /// Collects what a class has, then makes it.
-pub struct ClassBuilder<T: Class> {
+pub(crate) struct ClassBuilder<T: Class> {
     name: &'static CStr,
     doc: &'static CStr,
     methods: Vec<ffi::PyMethodDef>,
@@ -559,7 +545,7 @@ pub struct ClassBuilder<T: Class> {
 
 impl<T: Class> ClassBuilder<T> {
     /// `name` with its module: `vivace.Future`.
-    pub fn new(name: &'static CStr, doc: &'static CStr) -> Self {
+    pub(crate) fn new(name: &'static CStr, doc: &'static CStr) -> Self {
         Self {
             name,
             doc,
@@ -589,7 +575,7 @@ impl<T: Class> ClassBuilder<T> {
     }
 
     /// A method without arguments.
-    pub fn noargs<F>(self, name: &'static CStr, doc: &'static CStr, _: F) -> Self
+    pub(crate) fn noargs<F>(self, name: &'static CStr, doc: &'static CStr, _: F) -> Self
     where
         F: Fn(&Instance<T>) -> Result<Owned> + Copy,
     {
@@ -598,7 +584,7 @@ impl<T: Class> ClassBuilder<T> {
     }
 
     /// A method with one argument, by position.
-    pub fn onearg<F>(self, name: &'static CStr, doc: &'static CStr, _: F) -> Self
+    pub(crate) fn onearg<F>(self, name: &'static CStr, doc: &'static CStr, _: F) -> Self
     where
         F: Fn(&Instance<T>, &Object) -> Result<Owned> + Copy,
     {
@@ -607,7 +593,7 @@ impl<T: Class> ClassBuilder<T> {
     }
 
     /// A method with any arguments.
-    pub fn keywords<F>(self, name: &'static CStr, doc: &'static CStr, _: F) -> Self
+    pub(crate) fn keywords<F>(self, name: &'static CStr, doc: &'static CStr, _: F) -> Self
     where
         F: Fn(&Instance<T>, &Args<'_>) -> Result<Owned> + Copy,
     {
@@ -616,7 +602,7 @@ impl<T: Class> ClassBuilder<T> {
     }
 
     /// An attribute that can be read.
-    pub fn getter<F>(mut self, name: &'static CStr, _: F) -> Self
+    pub(crate) fn getter<F>(mut self, name: &'static CStr, _: F) -> Self
     where
         F: Fn(&Instance<T>) -> Result<Owned> + Copy,
     {
@@ -631,7 +617,7 @@ impl<T: Class> ClassBuilder<T> {
     }
 
     /// An attribute that can be read and written.
-    pub fn property<F, G>(mut self, name: &'static CStr, _: F, _: G) -> Self
+    pub(crate) fn property<F, G>(mut self, name: &'static CStr, _: F, _: G) -> Self
     where
         F: Fn(&Instance<T>) -> Result<Owned> + Copy,
         G: Fn(&Instance<T>, Option<&Object>) -> Result<()> + Copy,
@@ -652,7 +638,7 @@ impl<T: Class> ClassBuilder<T> {
     }
 
     /// Lets Python make instances, initialised by `__init__`.
-    pub fn init<F>(mut self, _: F) -> Self
+    pub(crate) fn init<F>(mut self, _: F) -> Self
     where
         F: Fn(&Instance<T>, &Args<'_>) -> Result<()> + Copy,
     {
@@ -662,7 +648,7 @@ impl<T: Class> ClassBuilder<T> {
     }
 
     /// `__repr__`.
-    pub fn repr<F>(self, _: F) -> Self
+    pub(crate) fn repr<F>(self, _: F) -> Self
     where
         F: Fn(&Instance<T>) -> Result<Owned> + Copy,
     {
@@ -670,7 +656,7 @@ impl<T: Class> ClassBuilder<T> {
     }
 
     /// `__iter__` and `__await__`.
-    pub fn iter_and_await<F>(self, _: F) -> Self
+    pub(crate) fn iter_and_await<F>(self, _: F) -> Self
     where
         F: Fn(&Instance<T>) -> Result<Owned> + Copy,
     {
@@ -679,7 +665,7 @@ impl<T: Class> ClassBuilder<T> {
     }
 
     /// `__iter__`.
-    pub fn iter<F>(self, _: F) -> Self
+    pub(crate) fn iter<F>(self, _: F) -> Self
     where
         F: Fn(&Instance<T>) -> Result<Owned> + Copy,
     {
@@ -687,7 +673,7 @@ impl<T: Class> ClassBuilder<T> {
     }
 
     /// `__next__`; the end is `Err` with `StopIteration` set, or with nothing set.
-    pub fn next<F>(self, _: F) -> Self
+    pub(crate) fn next<F>(self, _: F) -> Self
     where
         F: Fn(&Instance<T>) -> Result<Owned> + Copy,
     {
@@ -695,7 +681,7 @@ impl<T: Class> ClassBuilder<T> {
     }
 
     /// `am_send`: what drives an awaitable without `StopIteration`.
-    pub fn send<F>(self, _: F) -> Self
+    pub(crate) fn send<F>(self, _: F) -> Self
     where
         F: Fn(&Instance<T>) -> Result<super::coroutine::Sent> + Copy,
     {
@@ -703,7 +689,7 @@ impl<T: Class> ClassBuilder<T> {
     }
 
     /// Is told the name of each attribute that is set or deleted on an instance, before it is.
-    pub fn notice_setattr<F>(self, _: F) -> Self
+    pub(crate) fn notice_setattr<F>(self, _: F) -> Self
     where
         F: Fn(&Instance<T>, &Object) + Copy,
     {
@@ -711,13 +697,13 @@ impl<T: Class> ClassBuilder<T> {
     }
 
     /// Has `__del__`.
-    pub fn finalizer(self) -> Self {
+    pub(crate) fn finalizer(self) -> Self {
         self.slot(ffi::Py_tp_finalize, entry_finalize::<T> as *mut c_void)
     }
 
     /// Gives instances a `__dict__` and weak references, for a base that has none; `offset`
     /// is where `T` keeps its [`Extras`].
-    pub fn with_dict(mut self, offset: usize) -> Self {
+    pub(crate) fn with_dict(mut self, offset: usize) -> Self {
         for (name, field) in [
             (c"__dictoffset__", offset_of!(Extras, dict)),
             (c"__weaklistoffset__", offset_of!(Extras, weakrefs)),
@@ -742,7 +728,7 @@ impl<T: Class> ClassBuilder<T> {
     }
 
     /// Makes the class, as a subclass of `base` if one is given.
-    pub fn build(mut self, base: Option<&Object>) -> Result<Owned> {
+    pub(crate) fn build(mut self, base: Option<&Object>) -> Result<Owned> {
         let cell = T::cell();
         // SAFETY: the address of a static type.
         let base_ptr: *mut ffi::PyTypeObject =
@@ -811,17 +797,17 @@ impl<T: Class> ClassBuilder<T> {
 /// The `__dict__` and the weak references of an instance whose base has neither.
 #[derive(Default)]
 #[repr(C)]
-pub struct Extras {
+pub(crate) struct Extras {
     dict: Slot,
     weakrefs: Cell<*mut ffi::PyObject>,
 }
 
 impl Extras {
-    pub fn traverse(&self, visitor: &mut Visitor) {
+    pub(crate) fn traverse(&self, visitor: &mut Visitor) {
         visitor.slot(&self.dict);
     }
 
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.dict.clear();
     }
 }

@@ -7,14 +7,14 @@ use super::object::{Object, Owned};
 
 /// `contextvars.copy_context()`.
 #[inline(always)]
-pub fn copy_current() -> Result<Owned> {
+pub(crate) fn copy_current() -> Result<Owned> {
     // SAFETY: attached; the reference is new or null.
     unsafe { Owned::from_new(ffi::PyContext_CopyCurrent()) }
 }
 
 /// Runs `body` inside `context`, as `context.run` does.
 #[inline(always)]
-pub fn run_in<R>(context: &Object, body: impl FnOnce() -> Result<R>) -> Result<R> {
+pub(crate) fn run_in<R>(context: &Object, body: impl FnOnce() -> Result<R>) -> Result<R> {
     // SAFETY: a live object; anything but a context is answered with TypeError.
     if unsafe { ffi::PyContext_Enter(context.as_ptr()) } < 0 {
         return Err(Raised);

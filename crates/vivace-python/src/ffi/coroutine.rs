@@ -8,14 +8,14 @@ use super::error::{Builtin, Raised, Result};
 use super::object::{Object, Owned};
 
 /// What a coroutine did when it was driven.
-pub enum Sent {
+pub(crate) enum Sent {
     Yielded(Owned),
     Returned(Owned),
 }
 
 /// `coroutine.send(value)`.
 #[inline(always)]
-pub fn send(coroutine: &Object, value: &Object) -> Result<Sent> {
+pub(crate) fn send(coroutine: &Object, value: &Object) -> Result<Sent> {
     let mut result = std::ptr::null_mut();
     // SAFETY: live objects; the result is a new reference unless the answer is an error.
     unsafe {
@@ -28,7 +28,7 @@ pub fn send(coroutine: &Object, value: &Object) -> Result<Sent> {
 }
 
 /// Takes the value out of a `StopIteration` that is set, or leaves another exception.
-pub fn stop_value(raised: Raised) -> Result<Owned> {
+pub(crate) fn stop_value(raised: Raised) -> Result<Owned> {
     if !raised.matches(Builtin::StopIteration.object()) {
         return Err(raised);
     }
@@ -42,12 +42,12 @@ pub fn stop_value(raised: Raised) -> Result<Owned> {
 
 /// Whether the object is a native coroutine (`async def`), exactly.
 #[inline(always)]
-pub fn is_native(object: &Object) -> bool {
+pub(crate) fn is_native(object: &Object) -> bool {
     // SAFETY: the address of a static type.
     object.class_ptr() == &raw mut ffi::PyCoro_Type
 }
 
-pub fn is_generator(object: &Object) -> bool {
+pub(crate) fn is_generator(object: &Object) -> bool {
     // SAFETY: the address of a static type.
     object.class_ptr() == &raw mut ffi::PyGen_Type
 }
@@ -58,7 +58,7 @@ static STOP: AtomicPtr<ffi::PyObject> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Raises `StopIteration(value)`, to end an iterator with a value.
 #[inline]
-pub fn stop_with(value: Owned) -> Raised {
+pub(crate) fn stop_with(value: Owned) -> Raised {
     if value.is_none() {
         // A null without an exception is StopIteration(None), by tp_iternext's contract.
         return Raised;
@@ -97,7 +97,7 @@ pub fn stop_with(value: Owned) -> Raised {
 
 /// Lets go of the value that the last `await` was given, once the step is over.
 #[inline(always)]
-pub fn forget_stop_value() {
+pub(crate) fn forget_stop_value() {
     let stop = STOP.load(Relaxed);
     if stop.is_null() {
         return;

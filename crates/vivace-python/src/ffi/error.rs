@@ -9,37 +9,33 @@ use super::object::{Object, Owned};
 /// A Python exception is set in this thread and must be propagated, fetched or cleared.
 #[derive(Debug)]
 #[must_use]
-pub struct Raised;
+pub(crate) struct Raised;
 
-pub type Result<T> = std::result::Result<T, Raised>;
+pub(crate) type Result<T> = std::result::Result<T, Raised>;
 
 /// The built-in exception types that the engine raises itself.
 #[derive(Clone, Copy)]
-pub enum Builtin {
+pub(crate) enum Builtin {
     Attribute,
-    Overflow,
     Runtime,
     System,
     Type,
     Value,
     Os,
-    NotImplemented,
     StopIteration,
 }
 
 impl Builtin {
-    pub fn object(self) -> &'static Object {
+    pub(crate) fn object(self) -> &'static Object {
         // SAFETY: static objects of the interpreter, never freed while it lives.
         unsafe {
             Object::from_ptr(match self {
                 Self::Attribute => ffi::PyExc_AttributeError,
-                Self::Overflow => ffi::PyExc_OverflowError,
                 Self::Runtime => ffi::PyExc_RuntimeError,
                 Self::System => ffi::PyExc_SystemError,
                 Self::Type => ffi::PyExc_TypeError,
                 Self::Value => ffi::PyExc_ValueError,
                 Self::Os => ffi::PyExc_OSError,
-                Self::NotImplemented => ffi::PyExc_NotImplementedError,
                 Self::StopIteration => ffi::PyExc_StopIteration,
             })
         }
@@ -48,7 +44,7 @@ impl Builtin {
 
 impl Raised {
     /// Takes the exception out of the indicator, normalised and with its traceback.
-    pub fn fetch(self) -> Owned {
+    pub(crate) fn fetch(self) -> Owned {
         // SAFETY: an exception is set (the meaning of `Raised`); the reference is new.
         #[cfg(Py_3_12)]
         unsafe {
@@ -82,20 +78,20 @@ impl Raised {
     }
 
     /// Forgets the exception.
-    pub fn clear(self) {
+    pub(crate) fn clear(self) {
         // SAFETY: attached.
         unsafe { ffi::PyErr_Clear() }
     }
 
     /// Reports the exception as "ignored in" `place`, where nobody can receive it.
-    pub fn write_unraisable(self, place: Option<&Object>) {
+    pub(crate) fn write_unraisable(self, place: Option<&Object>) {
         let place = place.map_or(std::ptr::null_mut(), Object::as_ptr);
         // SAFETY: an exception is set; null is allowed as the place.
         unsafe { ffi::PyErr_WriteUnraisable(place) }
     }
 
     /// Whether the exception that is set is an instance of `class`.
-    pub fn matches(&self, class: &Object) -> bool {
+    pub(crate) fn matches(&self, class: &Object) -> bool {
         // SAFETY: an exception is set.
         unsafe { ffi::PyErr_ExceptionMatches(class.as_ptr()) == 1 }
     }
@@ -103,7 +99,7 @@ impl Raised {
 
 /// Raises `kind(message)`.
 #[cold]
-pub fn raise(kind: Builtin, message: &str) -> Raised {
+pub(crate) fn raise(kind: Builtin, message: &str) -> Raised {
     match super::text::string(message) {
         Ok(text) => {
             // SAFETY: two live objects.
@@ -116,7 +112,7 @@ pub fn raise(kind: Builtin, message: &str) -> Raised {
 
 /// Raises `class(message)` for a class that is not built in.
 #[cold]
-pub fn raise_class(class: &Object, message: &str) -> Raised {
+pub(crate) fn raise_class(class: &Object, message: &str) -> Raised {
     match super::text::string(message) {
         Ok(text) => {
             // SAFETY: two live objects.
@@ -129,7 +125,7 @@ pub fn raise_class(class: &Object, message: &str) -> Raised {
 
 /// Raises an exception instance as it is (`raise exception`), without touching its context.
 #[cold]
-pub fn raise_instance(exception: Owned) -> Raised {
+pub(crate) fn raise_instance(exception: Owned) -> Raised {
     // SAFETY: the reference is given away; an instance of BaseException.
     #[cfg(Py_3_12)]
     unsafe {
@@ -148,7 +144,7 @@ pub fn raise_instance(exception: Owned) -> Raised {
 /// Raises an exception instance with the exception being handled as its context,
 /// as the `raise` statement does.
 #[cold]
-pub fn raise_chained(exception: &Object) -> Raised {
+pub(crate) fn raise_chained(exception: &Object) -> Raised {
     // SAFETY: live objects; an instance of BaseException.
     unsafe { ffi::PyErr_SetObject(exception.class_ptr().cast(), exception.as_ptr()) };
     Raised
@@ -156,12 +152,12 @@ pub fn raise_chained(exception: &Object) -> Raised {
 
 /// Raises the `OSError` (subclass by errno) of an operating system error.
 #[cold]
-pub fn raise_os(errno: i32) -> Raised {
+pub(crate) fn raise_os(errno: i32) -> Raised {
     os_error(errno).map_or_else(|raised| raised, raise_instance)
 }
 
 /// The `OSError` instance of an operating system error, as Python makes it.
-pub fn os_error(errno: i32) -> Result<Owned> {
+pub(crate) fn os_error(errno: i32) -> Result<Owned> {
     let number = super::text::integer(i64::from(errno))?;
     let text = super::text::string(&errno_text(errno))?;
     Builtin::Os.object().call(&[&number, &text])
@@ -181,7 +177,7 @@ fn errno_text(errno: i32) -> String {
 }
 
 /// Whether `exception` is a `SystemExit` or a `KeyboardInterrupt`, which leave the loop.
-pub fn leaves_the_loop(exception: &Object) -> bool {
+pub(crate) fn leaves_the_loop(exception: &Object) -> bool {
     // SAFETY: live objects; the types are static.
     unsafe {
         ffi::PyErr_GivenExceptionMatches(exception.as_ptr(), ffi::PyExc_SystemExit) == 1
@@ -191,31 +187,31 @@ pub fn leaves_the_loop(exception: &Object) -> bool {
 }
 
 /// Whether an exception is an instance of `class`, by its type alone.
-pub fn is_exception_of(exception: &Object, class: &Object) -> bool {
+pub(crate) fn is_exception_of(exception: &Object, class: &Object) -> bool {
     // SAFETY: two live objects.
     unsafe { ffi::PyErr_GivenExceptionMatches(exception.as_ptr(), class.as_ptr()) == 1 }
 }
 
 /// `isinstance(object, BaseException)`.
-pub fn is_exception_instance(object: &Object) -> bool {
+pub(crate) fn is_exception_instance(object: &Object) -> bool {
     // SAFETY: a live object.
     unsafe { ffi::PyExceptionInstance_Check(object.as_ptr()) == 1 }
 }
 
 /// `isinstance(object, type) and issubclass(object, BaseException)`.
-pub fn is_exception_class(object: &Object) -> bool {
+pub(crate) fn is_exception_class(object: &Object) -> bool {
     // SAFETY: a live object.
     unsafe { ffi::PyExceptionClass_Check(object.as_ptr()) == 1 }
 }
 
 /// `exception.__traceback__`.
-pub fn traceback(exception: &Object) -> Option<Owned> {
+pub(crate) fn traceback(exception: &Object) -> Option<Owned> {
     // SAFETY: an exception instance; the reference is new or null.
     unsafe { Owned::from_new(ffi::PyException_GetTraceback(exception.as_ptr())) }.ok()
 }
 
 /// `exception.__traceback__ = traceback`.
-pub fn set_traceback(exception: &Object, traceback: Option<&Object>) {
+pub(crate) fn set_traceback(exception: &Object, traceback: Option<&Object>) {
     // SAFETY: None and a traceback are both accepted.
     unsafe {
         let traceback = traceback.map_or_else(|| ffi::Py_None(), Object::as_ptr);
@@ -224,25 +220,25 @@ pub fn set_traceback(exception: &Object, traceback: Option<&Object>) {
 }
 
 /// `exception.__context__ = context`.
-pub fn set_context(exception: &Object, context: Owned) {
+pub(crate) fn set_context(exception: &Object, context: Owned) {
     // SAFETY: the reference is stolen.
     unsafe { ffi::PyException_SetContext(exception.as_ptr(), context.into_ptr()) }
 }
 
 /// `exception.__cause__ = cause`.
-pub fn set_cause(exception: &Object, cause: Owned) {
+pub(crate) fn set_cause(exception: &Object, cause: Owned) {
     // SAFETY: the reference is stolen.
     unsafe { ffi::PyException_SetCause(exception.as_ptr(), cause.into_ptr()) }
 }
 
 /// `isinstance(object, types.TracebackType)`.
-pub fn is_traceback(object: &Object) -> bool {
+pub(crate) fn is_traceback(object: &Object) -> bool {
     // SAFETY: a live object.
     unsafe { ffi::PyTraceBack_Check(object.as_ptr()) == 1 }
 }
 
 /// `warnings.warn(message, ResourceWarning, source=source)`.
-pub fn warn_resource(message: &str, source: &Object) -> Result<()> {
+pub(crate) fn warn_resource(message: &str, source: &Object) -> Result<()> {
     let message = std::ffi::CString::new(message).unwrap_or_default();
     // SAFETY: the format takes one string; the category is a static object.
     let answer =
@@ -251,7 +247,7 @@ pub fn warn_resource(message: &str, source: &Object) -> Result<()> {
 }
 
 /// `warnings.warn(message, DeprecationWarning)`.
-pub fn warn_deprecated(message: &str) -> Result<()> {
+pub(crate) fn warn_deprecated(message: &str) -> Result<()> {
     let message = std::ffi::CString::new(message).unwrap_or_default();
     // SAFETY: the category is a static object, the message ends with NUL.
     match unsafe { ffi::PyErr_WarnEx(ffi::PyExc_DeprecationWarning, message.as_ptr(), 1) } {

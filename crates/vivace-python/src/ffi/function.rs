@@ -9,13 +9,13 @@ use super::object::{Object, Owned};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The definition of a function with one argument, bound to an object.
-pub struct Function(ffi::PyMethodDef);
+pub(crate) struct Function(ffi::PyMethodDef);
 
 // SAFETY: plain data that is never written; the pointers are to statics.
 unsafe impl Sync for Function {}
 
 /// What a function does: the object it is bound to, and its argument.
-pub trait Body {
+pub(crate) trait Body {
     fn call(bound: &Object, argument: &Object) -> Result<Owned>;
 }
 
@@ -37,7 +37,7 @@ unsafe extern "C" fn entry<B: Body>(
 }
 
 impl Function {
-    pub const fn new<B: Body>(name: &'static CStr) -> Self {
+    pub(crate) const fn new<B: Body>(name: &'static CStr) -> Self {
         Self(ffi::PyMethodDef {
             ml_name: name.as_ptr(),
             ml_meth: ffi::PyMethodDefPointer { PyCFunction: entry::<B> },
@@ -47,7 +47,7 @@ impl Function {
     }
 
     /// The function as a Python object that keeps `bound` alive.
-    pub fn bind(&'static self, bound: &Object) -> Result<Owned> {
+    pub(crate) fn bind(&'static self, bound: &Object) -> Result<Owned> {
         // SAFETY: the definition is static; CPython only reads it.
         unsafe {
             Owned::from_new(ffi::PyCFunction_NewEx(
@@ -57,27 +57,11 @@ impl Function {
             ))
         }
     }
-
-    /// The object that `callable` is bound to, if it is a function made by this definition.
-    pub fn bound_in<'a>(&'static self, callable: &'a Object) -> Option<&'a Object> {
-        // SAFETY: the type is checked before the fields are read.
-        unsafe {
-            if ffi::PyCFunction_CheckExact(callable.as_ptr()) == 0 {
-                return None;
-            }
-            let function = callable.as_ptr().cast::<ffi::PyCFunctionObject>();
-            if std::ptr::eq((*function).m_ml, &raw const self.0) && !(*function).m_self.is_null() {
-                Some(Object::from_ptr((*function).m_self))
-            } else {
-                None
-            }
-        }
-    }
 }
 
 /// The object that a built-in method is bound to.
 #[inline(always)]
-pub fn self_of_builtin(callable: &Object) -> Option<&Object> {
+pub(crate) fn self_of_builtin(callable: &Object) -> Option<&Object> {
     // SAFETY: the type is checked before the field is read; it is borrowed from the callable.
     unsafe {
         if callable.class_ptr() != &raw mut ffi::PyCFunction_Type {

@@ -8,7 +8,7 @@ use super::object::Object;
 use super::slot::{Counted, Slot};
 
 /// Passed to `Class::traverse`: shows the collector every reference that is held.
-pub struct Visitor {
+pub(crate) struct Visitor {
     visit: ffi::visitproc,
     arg: *mut c_void,
     answer: c_int,
@@ -25,7 +25,7 @@ impl Visitor {
 
     /// Shows one reference that the class owns.
     #[inline]
-    pub fn object(&mut self, object: &Object) {
+    pub(crate) fn object(&mut self, object: &Object) {
         if self.answer == 0 {
             // SAFETY: the collector's own function, with its own argument.
             self.answer = unsafe { (self.visit)(object.as_ptr(), self.arg) };
@@ -33,7 +33,7 @@ impl Visitor {
     }
 
     #[inline]
-    pub fn slot<P: Counted>(&mut self, slot: &Slot<P>) {
+    pub(crate) fn slot<P: Counted>(&mut self, slot: &Slot<P>) {
         if let Some(object) = slot.for_visit() {
             self.object(object);
         }

@@ -16,6 +16,7 @@
 //! | `interop` | between this layer and PyO3 |
 //! | `bytes` | bytes and lent buffers |
 //! | `descriptor` | descriptors known by number |
+//! | `weakref` | weak references |
 //! | `function` | built-in functions bound to an object |
 //!
 //! `docs/unsafe.md` lists the blocks with what covers them.
@@ -38,6 +39,7 @@ pub(crate) mod slot;
 pub(crate) mod state;
 pub(crate) mod text;
 pub(crate) mod thread;
+pub(crate) mod weakref;
 
 pub(crate) use call::Args;
 pub(crate) use class::{

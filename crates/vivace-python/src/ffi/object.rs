@@ -15,7 +15,7 @@ use super::error::{Raised, Result};
 
 /// Any Python object, seen through a borrowed reference.
 #[repr(transparent)]
-pub struct Object(UnsafeCell<ffi::PyObject>);
+pub(crate) struct Object(UnsafeCell<ffi::PyObject>);
 
 impl Object {
     /// Borrows what `ptr` points to.
@@ -23,19 +23,19 @@ impl Object {
     /// # Safety
     /// `ptr` is not null and stays alive for `'a`; this thread is attached.
     #[inline(always)]
-    pub unsafe fn from_ptr<'a>(ptr: *mut ffi::PyObject) -> &'a Self {
+    pub(crate) unsafe fn from_ptr<'a>(ptr: *mut ffi::PyObject) -> &'a Self {
         debug_assert!(!ptr.is_null());
         // SAFETY: same layout (repr(transparent)); liveness is the caller's promise.
         unsafe { &*ptr.cast() }
     }
 
     #[inline(always)]
-    pub fn as_ptr(&self) -> *mut ffi::PyObject {
+    pub(crate) fn as_ptr(&self) -> *mut ffi::PyObject {
         self.0.get()
     }
 
     #[inline(always)]
-    pub fn new_ref(&self) -> Owned {
+    pub(crate) fn new_ref(&self) -> Owned {
         // SAFETY: a live object behind a reference; attached by the module's invariant.
         unsafe {
             ffi::Py_INCREF(self.as_ptr());
@@ -45,35 +45,30 @@ impl Object {
 
     /// `a is b`.
     #[inline(always)]
-    pub fn is(&self, other: &Self) -> bool {
+    pub(crate) fn is(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
     }
 
     #[inline(always)]
-    pub fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         // SAFETY: `Py_None` is a static address.
         std::ptr::eq(self.as_ptr(), unsafe { ffi::Py_None() })
     }
 
     /// `type(self)`.
     #[inline(always)]
-    pub fn class_ptr(&self) -> *mut ffi::PyTypeObject {
+    pub(crate) fn class_ptr(&self) -> *mut ffi::PyTypeObject {
         // SAFETY: a live object has a type.
         unsafe { ffi::Py_TYPE(self.as_ptr()) }
     }
 
-    pub fn class(&self) -> Owned {
+    pub(crate) fn class(&self) -> Owned {
         // SAFETY: a type is an object, alive as long as its instance.
         unsafe { Self::from_ptr(self.class_ptr().cast()) }.new_ref()
     }
 
-    pub fn refcount(&self) -> isize {
-        // SAFETY: a live object.
-        unsafe { ffi::Py_REFCNT(self.as_ptr()) as isize }
-    }
-
     /// `isinstance(self, class)`, errors included.
-    pub fn is_instance(&self, class: &Self) -> Result<bool> {
+    pub(crate) fn is_instance(&self, class: &Self) -> Result<bool> {
         // SAFETY: two live objects.
         match unsafe { ffi::PyObject_IsInstance(self.as_ptr(), class.as_ptr()) } {
             -1 => Err(Raised),
@@ -81,7 +76,7 @@ impl Object {
         }
     }
 
-    pub fn is_true(&self) -> Result<bool> {
+    pub(crate) fn is_true(&self) -> Result<bool> {
         // SAFETY: a live object.
         match unsafe { ffi::PyObject_IsTrue(self.as_ptr()) } {
             -1 => Err(Raised),
@@ -90,13 +85,13 @@ impl Object {
     }
 
     #[inline]
-    pub fn getattr(&self, name: &Self) -> Result<Owned> {
+    pub(crate) fn getattr(&self, name: &Self) -> Result<Owned> {
         // SAFETY: two live objects.
         unsafe { Owned::from_new(ffi::PyObject_GetAttr(self.as_ptr(), name.as_ptr())) }
     }
 
     /// The attribute, or `None` (Rust's) when there is none.
-    pub fn getattr_opt(&self, name: &Self) -> Result<Option<Owned>> {
+    pub(crate) fn getattr_opt(&self, name: &Self) -> Result<Option<Owned>> {
         match self.getattr(name) {
             Ok(value) => Ok(Some(value)),
             Err(raised) => {
@@ -111,7 +106,7 @@ impl Object {
         }
     }
 
-    pub fn setattr(&self, name: &Self, value: &Self) -> Result<()> {
+    pub(crate) fn setattr(&self, name: &Self, value: &Self) -> Result<()> {
         // SAFETY: three live objects.
         match unsafe { ffi::PyObject_SetAttr(self.as_ptr(), name.as_ptr(), value.as_ptr()) } {
             0 => Ok(()),
@@ -119,21 +114,13 @@ impl Object {
         }
     }
 
-    pub fn delattr(&self, name: &Self) -> Result<()> {
-        // SAFETY: two live objects; a null value means deletion.
-        match unsafe { ffi::PyObject_SetAttr(self.as_ptr(), name.as_ptr(), std::ptr::null_mut()) } {
-            0 => Ok(()),
-            _ => Err(Raised),
-        }
-    }
-
-    pub fn is_callable(&self) -> bool {
+    pub(crate) fn is_callable(&self) -> bool {
         // SAFETY: a live object.
         unsafe { ffi::PyCallable_Check(self.as_ptr()) == 1 }
     }
 
     /// `a == b` by Python's rules.
-    pub fn equals(&self, other: &Self) -> Result<bool> {
+    pub(crate) fn equals(&self, other: &Self) -> Result<bool> {
         // SAFETY: two live objects.
         match unsafe { ffi::PyObject_RichCompareBool(self.as_ptr(), other.as_ptr(), ffi::Py_EQ) } {
             -1 => Err(Raised),
@@ -144,7 +131,7 @@ impl Object {
 
 /// A counted reference: the one way to keep an object.
 #[repr(transparent)]
-pub struct Owned(NonNull<ffi::PyObject>);
+pub(crate) struct Owned(NonNull<ffi::PyObject>);
 
 impl Owned {
     /// Takes over a new reference; null means that an exception is set.
@@ -152,7 +139,7 @@ impl Owned {
     /// # Safety
     /// `ptr` is null with an exception set, or a reference that the caller gives away.
     #[inline(always)]
-    pub unsafe fn from_new(ptr: *mut ffi::PyObject) -> Result<Self> {
+    pub(crate) unsafe fn from_new(ptr: *mut ffi::PyObject) -> Result<Self> {
         match NonNull::new(ptr) {
             Some(ptr) => Ok(Self(ptr)),
             None => Err(Raised),
@@ -164,7 +151,7 @@ impl Owned {
     /// # Safety
     /// `ptr` is a live object whose reference the caller gives away.
     #[inline(always)]
-    pub unsafe fn from_new_unchecked(ptr: *mut ffi::PyObject) -> Self {
+    pub(crate) unsafe fn from_new_unchecked(ptr: *mut ffi::PyObject) -> Self {
         debug_assert!(!ptr.is_null());
         // SAFETY: not null by the caller's promise.
         Self(unsafe { NonNull::new_unchecked(ptr) })
@@ -172,7 +159,7 @@ impl Owned {
 
     /// Gives the reference away, to C code that steals it.
     #[inline(always)]
-    pub fn into_ptr(self) -> *mut ffi::PyObject {
+    pub(crate) fn into_ptr(self) -> *mut ffi::PyObject {
         let ptr = self.0.as_ptr();
         std::mem::forget(self);
         ptr

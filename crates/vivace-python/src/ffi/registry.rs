@@ -20,7 +20,7 @@ use super::object::{Object, Owned};
 use super::state::imports;
 
 /// The place of one task in the list.
-pub struct Link {
+pub(crate) struct Link {
     object: Cell<*mut ffi::PyObject>,
     previous: Cell<*const Self>,
     next: Cell<*const Self>,
@@ -40,13 +40,13 @@ impl Default for Link {
 static FIRST: AtomicPtr<Link> = AtomicPtr::new(null_mut());
 
 /// A class whose instances can be listed.
-pub trait Listed: Class {
+pub(crate) trait Listed: Class {
     fn link(&self) -> &Link;
 }
 
 /// Puts an instance into the list; one that is in it stays.
 #[inline]
-pub fn enter<T: Listed>(instance: &Instance<T>) -> Result<()> {
+pub(crate) fn enter<T: Listed>(instance: &Instance<T>) -> Result<()> {
     let link = instance.link();
     if !link.object.get().is_null() {
         return Ok(());
@@ -70,7 +70,7 @@ pub fn enter<T: Listed>(instance: &Instance<T>) -> Result<()> {
 
 /// Takes an instance out of the list, if it is in it.
 #[inline]
-pub fn leave<T: Listed>(instance: &Instance<T>) -> Result<()> {
+pub(crate) fn leave<T: Listed>(instance: &Instance<T>) -> Result<()> {
     let link = instance.link();
     if cfg!(Py_3_14) && !link.object.replace(null_mut()).is_null() {
         return imports().unregister_task.call(&[instance.object()]).map(drop);
@@ -81,7 +81,7 @@ pub fn leave<T: Listed>(instance: &Instance<T>) -> Result<()> {
 
 impl Link {
     /// Whether the instance is in the list.
-    pub fn is_entered(&self) -> bool {
+    pub(crate) fn is_entered(&self) -> bool {
         !self.object.get().is_null()
     }
 
@@ -112,7 +112,7 @@ impl Drop for Link {
 }
 
 /// Every instance in the list.
-pub fn all() -> Vec<Owned> {
+pub(crate) fn all() -> Vec<Owned> {
     let mut found = Vec::new();
     let mut link = FIRST.load(Relaxed).cast_const();
     while !link.is_null() {

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use super::object::{Object, Owned};
 
 /// A pointer whose `clone` is nothing but an increment, and so runs no Python code.
-pub trait Counted: Clone {
+pub(crate) trait Counted: Clone {
     fn as_object(&self) -> &Object;
 }
 
@@ -20,14 +20,14 @@ impl Counted for Owned {
 
 /// A field that holds a reference or nothing (in C's eyes: a pointer that may be null).
 #[repr(transparent)]
-pub struct Slot<P: Counted = Owned>(Cell<Option<P>>);
+pub(crate) struct Slot<P: Counted = Owned>(Cell<Option<P>>);
 
 impl<P: Counted> Slot<P> {
-    pub const fn empty() -> Self {
+    pub(crate) const fn empty() -> Self {
         Self(Cell::new(None))
     }
 
-    pub const fn new(value: P) -> Self {
+    pub(crate) const fn new(value: P) -> Self {
         Self(Cell::new(Some(value)))
     }
 
@@ -40,38 +40,38 @@ impl<P: Counted> Slot<P> {
 
     /// A reference of one's own.
     #[inline(always)]
-    pub fn get(&self) -> Option<P> {
+    pub(crate) fn get(&self) -> Option<P> {
         self.peek().cloned()
     }
 
     #[inline(always)]
-    pub fn is_some(&self) -> bool {
+    pub(crate) fn is_some(&self) -> bool {
         self.peek().is_some()
     }
 
     /// Whether the field holds just this object.
     #[inline(always)]
-    pub fn is(&self, object: &Object) -> bool {
+    pub(crate) fn is(&self, object: &Object) -> bool {
         self.peek().is_some_and(|held| held.as_object().is(object))
     }
 
     #[inline(always)]
-    pub fn take(&self) -> Option<P> {
+    pub(crate) fn take(&self) -> Option<P> {
         self.0.take()
     }
 
     /// Puts `value` in; the old value is dropped after it has left the field.
     #[inline(always)]
-    pub fn set(&self, value: P) {
+    pub(crate) fn set(&self, value: P) {
         drop(self.0.replace(Some(value)));
     }
 
     #[inline(always)]
-    pub fn replace(&self, value: Option<P>) -> Option<P> {
+    pub(crate) fn replace(&self, value: Option<P>) -> Option<P> {
         self.0.replace(value)
     }
 
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         drop(self.0.take());
     }
 
@@ -89,7 +89,7 @@ impl<P: Counted> Default for Slot<P> {
 
 impl Slot {
     /// The value, or Python's `None`.
-    pub fn get_or_none(&self) -> Owned {
+    pub(crate) fn get_or_none(&self) -> Owned {
         self.get().unwrap_or_else(super::text::none)
     }
 }

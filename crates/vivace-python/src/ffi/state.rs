@@ -13,7 +13,7 @@ use super::text::{import, interned, tuple};
 macro_rules! names {
     ($($name:ident $(= $text:literal)?),* $(,)?) => {
         /// Interned strings, one field a name.
-        pub struct Names { $(pub $name: Owned),* }
+        pub(crate) struct Names { $(pub(crate) $name: Owned),* }
         impl Names {
             fn make() -> Result<Self> {
                 Ok(Self { $($name: interned(names!(@text $name $($text)?))?),* })
@@ -26,69 +26,60 @@ macro_rules! names {
 
 names! {
     add_done_callback, asyncio_future_blocking = "_asyncio_future_blocking", buffer_updated,
-    call_exception_handler, call_soon, cancel, close, connection_lost, connection_made,
-    context, data_received, debug = "_debug", dict = "__dict__", done, eof_received,
-    exception, future, get_buffer, get_debug, get_loop, handle, is_reading, loop_ = "loop",
-    message, pause_writing, protocol, remove_done_callback, result, resume_writing, send,
-    slow_callback_duration, source_traceback, task, throw, time, transport, cancelled,
-    log_destroy_pending = "_log_destroy_pending", add, discard, iscoroutine, detach, fileno,
-    set_result, loop_attr = "_loop", attach = "_attach", detach_server = "_detach", error,
-    resume_reading, socket, release, args, name, cancel_message = "_cancel_message",
-    make_cancelled_error = "_make_cancelled_error", self_ = "__self__", run_in_executor,
-    call_later, max_size, sslcontext = "_sslcontext",
-    get_descriptor = "__get__", set_exception, create_future, sockname, peername, warning,
-    call_connection_lost = "_call_connection_lost", log_network_error = "_log_network_error",
-    accept_tls = "_accept_tls", accept_failed = "_accept_failed",
-    accept_out_of_resources = "_accept_out_of_resources",
-    msg, callback_failed = "_callback_failed", slow_callback = "_slow_callback", check_thread = "_check_thread",
-    check_callback = "_check_callback", is_running, wakeup = "_wakeup", step = "_step", call_soon_threadsafe, error_received, datagram_received,
+    call_exception_handler, call_soon, cancel, close, connection_lost, connection_made, context,
+    data_received, done, eof_received, exception, future, get_buffer, get_debug, get_loop,
+    message, pause_writing, protocol, result, resume_writing, slow_callback_duration,
+    source_traceback, task, throw, time, transport, fileno, set_result, loop_attr = "_loop",
+    attach = "_attach", detach_server = "_detach", socket, get_descriptor = "__get__",
+    set_exception, create_future, sockname, peername, warning, call_connection_lost =
+    "_call_connection_lost", log_network_error = "_log_network_error", accept_tls =
+    "_accept_tls", accept_failed = "_accept_failed", accept_out_of_resources =
+    "_accept_out_of_resources", msg, callback_failed = "_callback_failed", slow_callback =
+    "_slow_callback", check_thread = "_check_thread", check_callback = "_check_callback",
+    is_running,
 }
 
 /// Objects of the standard library.
-pub struct Imports {
-    pub future_class: Owned,
-    pub task_class: Owned,
-    pub handle_class: Owned,
-    pub timer_handle_class: Owned,
+pub(crate) struct Imports {
+    pub(crate) future_class: Owned,
+    pub(crate) task_class: Owned,
+    pub(crate) handle_class: Owned,
+    pub(crate) timer_handle_class: Owned,
     /// From CPython 3.14 on.
-    pub threadsafe_handle_class: Option<Owned>,
-    pub transport_class: Owned,
-    pub buffered_protocol_class: Owned,
-    pub transport_socket_class: Owned,
-    pub socket_class: Owned,
-    pub cancelled_error: Owned,
-    pub invalid_state_error: Owned,
-    pub get_running_loop: Owned,
-    pub set_running_loop: Owned,
-    pub get_event_loop: Owned,
-    pub is_future: Owned,
-    pub is_coroutine: Owned,
-    pub is_coroutine_function: Owned,
-    pub extract_stack: Owned,
-    pub future_repr: Owned,
-    pub task_repr: Owned,
-    pub task_get_stack: Owned,
-    pub task_print_stack: Owned,
-    pub format_callback_source: Owned,
-    pub set_result_unless_cancelled: Owned,
-    pub current_tasks: Option<Owned>,
-    pub swap_current_task: Option<Owned>,
-    pub register_task: Owned,
-    pub unregister_task: Owned,
-    pub base_create_task: Owned,
-    pub eager_task_factory: Option<Owned>,
+    pub(crate) threadsafe_handle_class: Option<Owned>,
+    pub(crate) transport_class: Owned,
+    pub(crate) buffered_protocol_class: Owned,
+    pub(crate) transport_socket_class: Owned,
+    pub(crate) socket_class: Owned,
+    pub(crate) cancelled_error: Owned,
+    pub(crate) invalid_state_error: Owned,
+    pub(crate) get_event_loop: Owned,
+    pub(crate) is_coroutine: Owned,
+    pub(crate) extract_stack: Owned,
+    pub(crate) future_repr: Owned,
+    pub(crate) task_repr: Owned,
+    pub(crate) task_get_stack: Owned,
+    pub(crate) task_print_stack: Owned,
+    pub(crate) set_result_unless_cancelled: Owned,
+    pub(crate) current_tasks: Option<Owned>,
+    pub(crate) swap_current_task: Option<Owned>,
+    pub(crate) register_task: Owned,
+    pub(crate) unregister_task: Owned,
+    pub(crate) base_create_task: Owned,
+    pub(crate) eager_task_factory: Option<Owned>,
+    /// `create_task` takes any keyword that Task takes, not just name and context.
+    pub(crate) create_task_takes_any: bool,
     /// The call graph of asyncio, from CPython 3.14 on.
-    pub add_to_awaited_by: Option<Owned>,
-    pub discard_from_awaited_by: Option<Owned>,
-    pub future_awaited_by: Option<Owned>,
+    pub(crate) add_to_awaited_by: Option<Owned>,
+    pub(crate) discard_from_awaited_by: Option<Owned>,
+    pub(crate) future_awaited_by: Option<Owned>,
     /// `constants._SendfileMode.TRY_NATIVE`.
-    pub sendfile_native: Owned,
+    pub(crate) sendfile_native: Owned,
     /// `Server._attach` takes the transport since 3.13; before, it only counts.
-    pub attach_takes_transport: bool,
-    pub logger: Owned,
-    pub sys_getframe: Owned,
-    pub context_keyword: Owned,
-    pub message_keyword: Owned,
+    pub(crate) attach_takes_transport: bool,
+    pub(crate) logger: Owned,
+    pub(crate) context_keyword: Owned,
+    pub(crate) message_keyword: Owned,
 }
 
 impl Imports {
@@ -121,21 +112,13 @@ impl Imports {
             socket_class: get(&*import("socket")?, "socket")?,
             cancelled_error: get(&exceptions, "CancelledError")?,
             invalid_state_error: get(&exceptions, "InvalidStateError")?,
-            get_running_loop: get(&native, "_get_running_loop")?,
-            set_running_loop: get(&native, "_set_running_loop")?,
             get_event_loop: get(&events, "get_event_loop")?,
-            is_future: get(&futures, "isfuture")?,
             is_coroutine: get(&coroutines, "iscoroutine")?,
-            is_coroutine_function: get(&coroutines, "iscoroutinefunction")?,
             extract_stack: get(&*import_from("asyncio.format_helpers")?, "extract_stack")?,
             future_repr: get(&base_futures, "_future_repr")?,
             task_repr: get(&base_tasks, "_task_repr")?,
             task_get_stack: get(&base_tasks, "_task_get_stack")?,
             task_print_stack: get(&base_tasks, "_task_print_stack")?,
-            format_callback_source: get(
-                &*import_from("asyncio.format_helpers")?,
-                "_format_callback_source",
-            )?,
             set_result_unless_cancelled: get(&futures, "_set_result_unless_cancelled")?,
             current_tasks: get_opt(&native, "_current_tasks")?,
             swap_current_task: get_opt(&native, "_swap_current_task")?,
@@ -143,17 +126,24 @@ impl Imports {
             unregister_task: get(&native, "_unregister_task")?,
             base_create_task: get(&base_loop, "create_task")?,
             eager_task_factory: get_opt(&tasks, "eager_task_factory")?,
+            create_task_takes_any: takes_any_keyword(&*get(&base_loop, "create_task")?)?,
             add_to_awaited_by: get_opt(&native, "future_add_to_awaited_by")?,
             discard_from_awaited_by: get_opt(&native, "future_discard_from_awaited_by")?,
             future_awaited_by: get_opt(&*get(&native, "Future")?, "_asyncio_awaited_by")?,
             sendfile_native: get(&*get(&*submodule("constants")?, "_SendfileMode")?, "TRY_NATIVE")?,
             attach_takes_transport: attach_takes_transport(&base_events)?,
             logger: get(&*import_from("asyncio.log")?, "logger")?,
-            sys_getframe: get(&*import("sys")?, "_getframe")?,
             context_keyword: tuple(&[&names.context])?,
             message_keyword: tuple(&[&names.msg])?,
         })
     }
+}
+
+fn takes_any_keyword(function: &Object) -> Result<bool> {
+    const CO_VARKEYWORDS: i64 = 0x08;
+    let code = function.getattr(&*interned("__code__")?)?;
+    let flags = super::text::to_i64(&*code.getattr(&*interned("co_flags")?)?)?;
+    Ok(flags & CO_VARKEYWORDS != 0)
 }
 
 fn attach_takes_transport(base_events: &Object) -> Result<bool> {
@@ -187,7 +177,7 @@ unsafe impl Send for StateCell {}
 static STATE: StateCell = StateCell(OnceLock::new());
 
 /// Makes the state; called at import, before any class is made.
-pub fn initialise() -> Result<()> {
+pub(crate) fn initialise() -> Result<()> {
     if STATE.0.get().is_none() {
         let names = Names::make()?;
         let imports = Imports::make(&names)?;
@@ -202,11 +192,11 @@ fn state() -> &'static State {
 }
 
 #[inline(always)]
-pub fn names() -> &'static Names {
+pub(crate) fn names() -> &'static Names {
     &state().names
 }
 
 #[inline(always)]
-pub fn imports() -> &'static Imports {
+pub(crate) fn imports() -> &'static Imports {
     &state().imports
 }

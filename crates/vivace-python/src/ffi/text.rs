@@ -5,22 +5,22 @@ use pyo3::ffi;
 use super::error::{Raised, Result};
 use super::object::{Object, Owned};
 
-pub fn none() -> Owned {
+pub(crate) fn none() -> Owned {
     // SAFETY: a static object.
     unsafe { Object::from_ptr(ffi::Py_None()) }.new_ref()
 }
 
-pub fn none_ref() -> &'static Object {
+pub(crate) fn none_ref() -> &'static Object {
     // SAFETY: a static object.
     unsafe { Object::from_ptr(ffi::Py_None()) }
 }
 
-pub fn boolean(value: bool) -> Owned {
+pub(crate) fn boolean(value: bool) -> Owned {
     // SAFETY: static objects.
     unsafe { Object::from_ptr(if value { ffi::Py_True() } else { ffi::Py_False() }) }.new_ref()
 }
 
-pub fn string(text: &str) -> Result<Owned> {
+pub(crate) fn string(text: &str) -> Result<Owned> {
     // SAFETY: UTF-8 of the length given.
     unsafe {
         Owned::from_new(ffi::PyUnicode_FromStringAndSize(
@@ -31,7 +31,7 @@ pub fn string(text: &str) -> Result<Owned> {
 }
 
 /// An interned string, for names of attributes and keywords.
-pub fn interned(text: &str) -> Result<Owned> {
+pub(crate) fn interned(text: &str) -> Result<Owned> {
     let mut ptr = string(text)?.into_ptr();
     // SAFETY: the reference goes in and comes out.
     unsafe {
@@ -40,18 +40,18 @@ pub fn interned(text: &str) -> Result<Owned> {
     }
 }
 
-pub fn integer(value: i64) -> Result<Owned> {
+pub(crate) fn integer(value: i64) -> Result<Owned> {
     // SAFETY: plain number.
     unsafe { Owned::from_new(ffi::PyLong_FromLongLong(value)) }
 }
 
-pub fn float(value: f64) -> Result<Owned> {
+pub(crate) fn float(value: f64) -> Result<Owned> {
     // SAFETY: plain number.
     unsafe { Owned::from_new(ffi::PyFloat_FromDouble(value)) }
 }
 
 /// Reads a number as `float(object)` does.
-pub fn to_f64(object: &Object) -> Result<f64> {
+pub(crate) fn to_f64(object: &Object) -> Result<f64> {
     // SAFETY: a live object.
     let value = unsafe { ffi::PyFloat_AsDouble(object.as_ptr()) };
     // SAFETY: attached.
@@ -62,7 +62,7 @@ pub fn to_f64(object: &Object) -> Result<f64> {
 }
 
 /// Reads an integer (`__index__`).
-pub fn to_i64(object: &Object) -> Result<i64> {
+pub(crate) fn to_i64(object: &Object) -> Result<i64> {
     // SAFETY: a live object.
     let value = unsafe { ffi::PyLong_AsLongLong(object.as_ptr()) };
     // SAFETY: attached.
@@ -72,18 +72,18 @@ pub fn to_i64(object: &Object) -> Result<i64> {
     Ok(value)
 }
 
-pub fn is_exact_int(object: &Object) -> bool {
+pub(crate) fn is_exact_int(object: &Object) -> bool {
     // SAFETY: a live object.
     unsafe { ffi::PyLong_CheckExact(object.as_ptr()) == 1 }
 }
 
-pub fn is_str(object: &Object) -> bool {
+pub(crate) fn is_str(object: &Object) -> bool {
     // SAFETY: a live object.
     unsafe { ffi::PyUnicode_Check(object.as_ptr()) == 1 }
 }
 
 /// `repr(object)`; a failing `__repr__` is replaced by the name of the type.
-pub fn repr_lossy(object: &Object) -> String {
+pub(crate) fn repr_lossy(object: &Object) -> String {
     // SAFETY: a live object; the reference is new or null.
     match unsafe { Owned::from_new(ffi::PyObject_Repr(object.as_ptr())) } {
         Ok(text) => to_string_lossy(&text),
@@ -95,20 +95,20 @@ pub fn repr_lossy(object: &Object) -> String {
 }
 
 /// `repr(object)`.
-pub fn repr(object: &Object) -> Result<String> {
+pub(crate) fn repr(object: &Object) -> Result<String> {
     // SAFETY: a live object; the reference is new or null.
     let text = unsafe { Owned::from_new(ffi::PyObject_Repr(object.as_ptr())) }?;
     Ok(to_string_lossy(&text))
 }
 
 /// `str(object)`.
-pub fn str_of(object: &Object) -> Result<Owned> {
+pub(crate) fn str_of(object: &Object) -> Result<Owned> {
     // SAFETY: a live object; the reference is new or null.
     unsafe { Owned::from_new(ffi::PyObject_Str(object.as_ptr())) }
 }
 
 /// The text of a str, lone surrogates replaced.
-pub fn to_string_lossy(text: &Object) -> String {
+pub(crate) fn to_string_lossy(text: &Object) -> String {
     let mut length = 0;
     // SAFETY: a live object; the buffer belongs to it and is copied at once.
     unsafe {
@@ -122,7 +122,7 @@ pub fn to_string_lossy(text: &Object) -> String {
     }
 }
 
-pub fn tuple(items: &[&Object]) -> Result<Owned> {
+pub(crate) fn tuple(items: &[&Object]) -> Result<Owned> {
     // SAFETY: each place is filled once, with a reference of its own.
     unsafe {
         let tuple = Owned::from_new(ffi::PyTuple_New(items.len() as ffi::Py_ssize_t))?;
@@ -133,7 +133,7 @@ pub fn tuple(items: &[&Object]) -> Result<Owned> {
     }
 }
 
-pub fn list(items: impl IntoIterator<Item = Owned>) -> Result<Owned> {
+pub(crate) fn list(items: impl IntoIterator<Item = Owned>) -> Result<Owned> {
     // SAFETY: a new list; append takes a reference of its own.
     unsafe {
         let list = Owned::from_new(ffi::PyList_New(0))?;
@@ -146,13 +146,13 @@ pub fn list(items: impl IntoIterator<Item = Owned>) -> Result<Owned> {
     }
 }
 
-pub fn dict() -> Result<Owned> {
+pub(crate) fn dict() -> Result<Owned> {
     // SAFETY: a new reference or null.
     unsafe { Owned::from_new(ffi::PyDict_New()) }
 }
 
 /// `dict[key] = value`.
-pub fn dict_set(dict: &Object, key: &Object, value: &Object) -> Result<()> {
+pub(crate) fn dict_set(dict: &Object, key: &Object, value: &Object) -> Result<()> {
     // SAFETY: live objects; a non-dict is answered with SystemError.
     match unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) } {
         0 => Ok(()),
@@ -161,7 +161,7 @@ pub fn dict_set(dict: &Object, key: &Object, value: &Object) -> Result<()> {
 }
 
 /// `dict.pop(key, None)`, without the value.
-pub fn dict_discard(dict: &Object, key: &Object) {
+pub(crate) fn dict_discard(dict: &Object, key: &Object) {
     // SAFETY: live objects.
     if unsafe { ffi::PyDict_DelItem(dict.as_ptr(), key.as_ptr()) } < 0 {
         Raised.clear();
@@ -169,7 +169,7 @@ pub fn dict_discard(dict: &Object, key: &Object) {
 }
 
 /// `dict.get(key)`; `None` when missing.
-pub fn dict_get(dict: &Object, key: &Object) -> Result<Option<Owned>> {
+pub(crate) fn dict_get(dict: &Object, key: &Object) -> Result<Option<Owned>> {
     // SAFETY: live objects; the answer is borrowed.
     unsafe {
         let value = ffi::PyDict_GetItemWithError(dict.as_ptr(), key.as_ptr());
@@ -182,37 +182,37 @@ pub fn dict_get(dict: &Object, key: &Object) -> Result<Option<Owned>> {
 }
 
 /// The number of items of a tuple.
-pub fn tuple_len(tuple: &Object) -> usize {
+pub(crate) fn tuple_len(tuple: &Object) -> usize {
     // SAFETY: the callers pass tuples (checked by debug builds of CPython).
     unsafe { ffi::PyTuple_GET_SIZE(tuple.as_ptr()) as usize }
 }
 
-pub fn is_tuple(object: &Object) -> bool {
+pub(crate) fn is_tuple(object: &Object) -> bool {
     // SAFETY: a live object.
     unsafe { ffi::PyTuple_Check(object.as_ptr()) == 1 }
 }
 
 /// The item of a tuple, borrowed from it.
-pub fn tuple_get(tuple: &Object, index: usize) -> &Object {
+pub(crate) fn tuple_get(tuple: &Object, index: usize) -> &Object {
     assert!(is_tuple(tuple) && index < tuple_len(tuple), "invariant: inside the tuple");
     // SAFETY: within bounds (asserted); borrowed from the tuple, which outlives the answer.
     unsafe { Object::from_ptr(ffi::PyTuple_GET_ITEM(tuple.as_ptr(), index as ffi::Py_ssize_t)) }
 }
 
 /// Imports a module by its dotted name.
-pub fn import(name: &str) -> Result<Owned> {
+pub(crate) fn import(name: &str) -> Result<Owned> {
     let name = string(name)?;
     // SAFETY: a live string; the reference is new or null.
     unsafe { Owned::from_new(ffi::PyImport_Import(name.as_ptr())) }
 }
 
-pub fn unsigned(value: u64) -> Result<Owned> {
+pub(crate) fn unsigned(value: u64) -> Result<Owned> {
     // SAFETY: plain number.
     unsafe { Owned::from_new(ffi::PyLong_FromUnsignedLongLong(value)) }
 }
 
 /// Reads an integer that is not negative.
-pub fn to_u64(object: &Object) -> Result<u64> {
+pub(crate) fn to_u64(object: &Object) -> Result<u64> {
     // SAFETY: a live object.
     let value = unsafe { ffi::PyLong_AsUnsignedLongLong(object.as_ptr()) };
     // SAFETY: attached.
@@ -223,7 +223,7 @@ pub fn to_u64(object: &Object) -> Result<u64> {
 }
 
 /// A str of a file name, decoded as `os.fsdecode` does.
-pub fn file_name(bytes: &[u8]) -> Result<Owned> {
+pub(crate) fn file_name(bytes: &[u8]) -> Result<Owned> {
     // SAFETY: readable for the length given.
     unsafe {
         Owned::from_new(ffi::PyUnicode_DecodeFSDefaultAndSize(
@@ -234,13 +234,13 @@ pub fn file_name(bytes: &[u8]) -> Result<Owned> {
 }
 
 /// `ConnectionError`.
-pub fn connection_error() -> &'static Object {
+pub(crate) fn connection_error() -> &'static Object {
     // SAFETY: a static object of the interpreter.
     unsafe { Object::from_ptr(ffi::PyExc_ConnectionError) }
 }
 
 /// `list(iterable)`, as references of one's own.
-pub fn iterate(iterable: &Object) -> Result<Vec<Owned>> {
+pub(crate) fn iterate(iterable: &Object) -> Result<Vec<Owned>> {
     // SAFETY: a live object; a new reference or null.
     let iterator = unsafe { Owned::from_new(ffi::PyObject_GetIter(iterable.as_ptr())) }?;
     let mut items = Vec::new();
@@ -259,7 +259,7 @@ pub fn iterate(iterable: &Object) -> Result<Vec<Owned>> {
     }
 }
 
-pub fn frozenset(items: impl IntoIterator<Item = Owned>) -> Result<Owned> {
+pub(crate) fn frozenset(items: impl IntoIterator<Item = Owned>) -> Result<Owned> {
     let items = list(items)?;
     // SAFETY: a live list; a new reference or null.
     unsafe { Owned::from_new(ffi::PyFrozenSet_New(items.as_ptr())) }

@@ -5,7 +5,7 @@ use pyo3::ffi;
 use super::error::{Raised, Result};
 
 /// Runs `body` without the GIL. Objects cannot go in: they are not `Send`.
-pub fn detached<R: Send>(body: impl FnOnce() -> R + Send) -> R {
+pub(crate) fn detached<R: Send>(body: impl FnOnce() -> R + Send) -> R {
     // SAFETY: this thread is attached; the state saved is restored by the same thread. The
     // restore parks a thread that the interpreter, on its way out, would kill.
     unsafe {
@@ -17,7 +17,7 @@ pub fn detached<R: Send>(body: impl FnOnce() -> R + Send) -> R {
 }
 
 /// Runs the handlers of signals that arrived (`PyErr_CheckSignals`).
-pub fn check_signals() -> Result<()> {
+pub(crate) fn check_signals() -> Result<()> {
     // SAFETY: attached.
     match unsafe { ffi::PyErr_CheckSignals() } {
         0 => Ok(()),
@@ -26,13 +26,13 @@ pub fn check_signals() -> Result<()> {
 }
 
 /// The number of this thread, as `threading.get_ident()` gives it.
-pub fn ident() -> u64 {
+pub(crate) fn ident() -> u64 {
     // SAFETY: no preconditions.
     unsafe { ffi::PyThread_get_thread_ident() as u64 }
 }
 
 /// Something that holds references and is handed from one attached thread to another.
-pub struct Crossing<T>(pub T);
+pub(crate) struct Crossing<T>(pub(crate) T);
 
 // SAFETY: the value is made, read and dropped by attached threads only: the queues that carry
 // it are filled and emptied under the GIL, and it is never touched inside `detached`.

@@ -136,12 +136,6 @@ impl Core {
         self.native.get().filter(|event_loop| event_loop.is_direct())
     }
 
-    /// Whether `direct_loop` is this one.
-    #[inline(always)]
-    pub(crate) fn is_direct_on(&self, event_loop: &Instance<Loop>) -> bool {
-        self.native.is(event_loop.object()) && event_loop.is_direct()
-    }
-
     /// Whether this future's loop is just this one.
     #[inline(always)]
     pub(crate) fn is_of(&self, event_loop: &Instance<Loop>) -> bool {

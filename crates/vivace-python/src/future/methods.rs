@@ -37,7 +37,7 @@ fn exception<T: FutureLike>(this: &Instance<T>) -> Result<Owned> {
 }
 
 fn add_done_callback<T: FutureLike>(this: &Instance<T>, args: &Args<'_>) -> Result<Owned> {
-    let [function, context] = args.parse("add_done_callback", ["fn", "context"], 1, 1)?;
+    let [function, context] = args.parse("add_done_callback", ["<fn>", "context"], 1, 1)?;
     let Some(function) = function else { return Ok(text::none()) };
     let context = context.filter(|context| !context.is_none());
     this.core().add_done_callback(this.object(), function, context)?;

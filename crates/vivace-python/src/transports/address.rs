@@ -36,7 +36,7 @@ fn ip_to_python(address: &SocketAddr) -> Result<Owned> {
 }
 
 fn unix_to_python(address: &SocketAddrUnix) -> Result<Owned> {
-    if let Some(name) = address.abstract_name() {
+    if let Some(name) = address.abstract_name().filter(|name| !name.is_empty()) {
         let mut whole = vec![0];
         whole.extend_from_slice(name);
         return bytes::bytes(&whole);

@@ -25,6 +25,7 @@ use super::{stream_read, stream_write};
 use crate::event_loop::fds::Watch;
 use crate::event_loop::{Entry, Loop};
 use crate::ffi::bytes::Bytes;
+use crate::ffi::weakref;
 use crate::ffi::{
     Builtin, Class, ClassCell, Extras, Instance, Object, Owned, Raised, Ref, Result, Slot, Visitor,
     allocate, context, error, imports, names, raise, text,
@@ -149,6 +150,9 @@ impl Class for Stream {
     }
     fn finalize(this: &Instance<Self>) {
         // Dropped without close(): as asyncio's own transports do.
+        if let Some(event_loop) = this.event_loop.get() {
+            event_loop.descriptors.disown(&event_loop, this.socket.fd());
+        }
         let outcome = warn_unclosed(this).and_then(|()| this.socket.close());
         crate::future::core::ignore(outcome, this.object());
     }
@@ -257,6 +261,30 @@ impl Instance<Stream> {
         wanted && self.phase.started.get() && !self.phase.queued.replace(true)
     }
 
+    /// The loop keeps a connection alive while it reads or has something to send; one that does
+    /// neither belongs to whoever refers to it.
+    pub(super) fn hold(&self) -> Result<()> {
+        let Some(event_loop) = self.event_loop.get() else { return Ok(()) };
+        let fd = self.socket.fd();
+        if fd < 0 || !event_loop.descriptors.is_owned_by(fd, self.object()) {
+            return Ok(());
+        }
+        let busy = self.is_reading()
+            || self.phase.closing.get()
+            || !self.outgoing.queue.borrow().is_empty();
+        let watch = if busy {
+            Watch::Stream(self.counted())
+        } else {
+            Watch::IdleStream(weakref::make(self.object())?)
+        };
+        event_loop.descriptors.exchange(fd, watch);
+        Ok(())
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.phase.closing.get()
+    }
+
     /// Queues an entry, unless one is queued.
     pub(super) fn queue(&self, this: &Instance<Loop>) {
         if !self.phase.queued.replace(true) {
@@ -281,6 +309,7 @@ impl Instance<Stream> {
         if self.phase.closing.replace(true) {
             return Ok(());
         }
+        self.hold()?;
         stream_write::flush(self)?;
         if self.outgoing.queue.borrow().is_empty() {
             self.lose(None)?;

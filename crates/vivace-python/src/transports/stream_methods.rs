@@ -79,6 +79,7 @@ fn writelines(this: &This, pieces: &Object) -> Result<Owned> {
 fn pause_reading(this: &This) -> Result<Owned> {
     if this.is_reading() {
         this.incoming.paused.set(true);
+        this.hold()?;
     }
     Ok(text::none())
 }
@@ -87,6 +88,7 @@ fn resume_reading(this: &This) -> Result<Owned> {
     if this.phase.closing.get() || !this.incoming.paused.replace(false) {
         return Ok(text::none());
     }
+    this.hold()?;
     if this.incoming.readable.get() && this.phase.started.get() {
         let event_loop = this.event_loop()?;
         this.queue(&event_loop);
@@ -197,12 +199,22 @@ pub(crate) fn make_class() -> Result<Owned> {
     .with_dict(offset_of!(Stream, extras))
     .repr(repr)
     .finalizer()
-    .onearg(
+    .keywords(
         c"write",
-        c"Queues bytes; they leave at the end of the turn.",
-        |this: &This, data: &Object| none(write(this, data)),
+        c"write($self, /, data)\n--\n\nQueues bytes; they leave at the end of the turn.",
+        |this: &This, args: &Args<'_>| match args.only("write", "data")? {
+            Some(data) => none(write(this, data)),
+            None => Ok(text::none()),
+        },
     )
-    .onearg(c"writelines", c"Queues several pieces.", writelines)
+    .keywords(
+        c"writelines",
+        c"writelines($self, /, list_of_data)\n--\n\nQueues several pieces.",
+        |this: &This, args: &Args<'_>| match args.only("writelines", "list_of_data")? {
+            Some(pieces) => writelines(this, pieces),
+            None => Ok(text::none()),
+        },
+    )
     .noargs(c"write_eof", c"Half-closes once everything is sent.", |this: &This| {
         none(write_eof(this))
     })
@@ -221,9 +233,14 @@ pub(crate) fn make_class() -> Result<Owned> {
     })
     .noargs(c"pause_reading", c"Delivers nothing until resume_reading().", pause_reading)
     .noargs(c"resume_reading", c"Delivers incoming data again.", resume_reading)
-    .onearg(c"set_protocol", c"Changes the protocol.", |this: &This, protocol: &Object| {
-        none(this.set_protocol(protocol))
-    })
+    .keywords(
+        c"set_protocol",
+        c"set_protocol($self, /, protocol)\n--\n\nChanges the protocol.",
+        |this: &This, args: &Args<'_>| match args.only("set_protocol", "protocol")? {
+            Some(protocol) => none(this.set_protocol(protocol)),
+            None => Ok(text::none()),
+        },
+    )
     .noargs(c"get_protocol", c"The protocol.", |this: &This| Ok(this.protocol.get_or_none()))
     .keywords(
         c"get_extra_info",

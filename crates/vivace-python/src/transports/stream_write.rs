@@ -125,6 +125,9 @@ pub(super) fn flush(stream: &Instance<Stream>) -> Result<()> {
             }
         }
     }
+    if stream.incoming.paused.get() {
+        stream.hold()?;
+    }
     if size == 0 { emptied(stream) } else { Ok(()) }
 }
 
