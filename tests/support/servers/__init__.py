@@ -1,0 +1,1 @@
+"""Servers that tests/downstream starts: one module for each, all by support.servers.process."""

@@ -1,0 +1,94 @@
+"""Starts a server of Debian's packages as an unprivileged user, in a folder of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+START_SECONDS = 20.0
+
+
+def require(program: str | None, package: str, what: str) -> str:
+    """Return the program, or end the test: in CI it fails, elsewhere it is skipped."""
+    if program is not None:
+        return program
+    message = f"{what} is not installed: apt-get install {package}"
+    if os.environ.get("CI"):
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)
+
+
+def unprivileged(user: str) -> list[str]:
+    """The start of a command that runs the rest as `user`, empty when not root already."""
+    if os.geteuid() != 0:
+        return []
+    runuser = shutil.which("runuser") or "/usr/sbin/runuser"
+    return [runuser, "-u", user, "--"]
+
+
+@contextlib.contextmanager
+def folder(user: str) -> Iterator[Path]:
+    """A folder that belongs to `user`, directly under /tmp: those of pytest are root's alone."""
+    path = Path(tempfile.mkdtemp(prefix=f"vivace-{user}-"))
+    try:
+        if os.geteuid() == 0:
+            entry = pwd.getpwnam(user)
+            os.chown(path, entry.pw_uid, entry.pw_gid)
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A TCP port that was free a moment ago; the servers cannot be handed a socket."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], ready: Callable[[], bool], log: Path, stop: signal.Signals
+) -> Iterator[None]:
+    """Run a server for as long as the block lasts.
+
+    Args:
+        command: What to run.
+        ready: Tells whether the server answers yet.
+        log: Where its output goes, shown when it does not come up.
+        stop: The signal that ends it.
+    """
+    with open(log, "wb") as output:
+        # A session of its own: a Ctrl-C at the terminal must not end it before the tests.
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not ready():
+            if process.poll() is not None or time.monotonic() > deadline:
+                text = log.read_text(errors="replace")
+                pytest.fail(f"{command[-1]} did not start:\n{text}", pytrace=False)
+            time.sleep(0.02)
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            # runuser hands SIGTERM on to its child; to be sure the whole session gets it.
+            os.killpg(process.pid, stop)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
