@@ -83,19 +83,15 @@ impl Pair {
         if timer.cancelled.replace(true) {
             return;
         }
-        let dropped = self.timers.note_cancelled(|timer| timer.cancelled.get());
-        if !dropped.is_empty() {
-            let held = self.model.len();
-            self.model.retain(|timer| !timer.cancelled.get());
-            assert_eq!(dropped.len(), held - self.model.len(), "all cancelled ones leave");
-            assert!(dropped.iter().all(|timer| timer.cancelled.get()), "and no others");
-        }
+        let held = self.model.len();
         let cancelled = self.model.iter().filter(|timer| timer.cancelled.get()).count();
-        assert!(
-            cancelled <= COMPACT_MINIMUM || cancelled * 2 <= self.model.len(),
-            "{cancelled} of {} are cancelled",
-            self.model.len()
-        );
+        let dropped = self.timers.note_cancelled(|timer| timer.cancelled.get());
+        let too_many = cancelled > COMPACT_MINIMUM && cancelled * 2 > held;
+        assert_eq!(dropped.len(), if too_many { cancelled } else { 0 }, "all of them or none");
+        if too_many {
+            assert!(dropped.iter().all(|timer| timer.cancelled.get()), "and no others");
+            self.model.retain(|timer| !timer.cancelled.get());
+        }
     }
 
     /// The one that is due next, by a look at each of them.
