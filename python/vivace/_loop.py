@@ -106,9 +106,9 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
         if sys.version_info >= (3, 14):
             # The standard library's watchers belong to a loop there, and serve this one.
             self._watcher = (
-                unix_events._PidfdChildWatcher()
-                if unix_events.can_use_pidfd()
-                else unix_events._ThreadedChildWatcher()
+                unix_events._PidfdChildWatcher()  # type: ignore[attr-defined]
+                if unix_events.can_use_pidfd()  # type: ignore[attr-defined]
+                else unix_events._ThreadedChildWatcher()  # type: ignore[attr-defined]
             )
         self._make_self_pipe()
         _loops.add(self)

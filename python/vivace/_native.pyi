@@ -11,7 +11,7 @@ import sys
 from asyncio import _CoroutineLike
 from asyncio.events import _TaskFactory
 from asyncio.transports import _FlowControlMixin
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from ssl import SSLContext
 from traceback import StackSummary
@@ -112,7 +112,7 @@ class Loop:
             self, coro: _CoroutineLike[_T], *, name: object = None, context: Context | None = None
         ) -> asyncio.Task[_T]: ...
 
-    def set_task_factory(self, factory: _TaskFactory | None, /) -> None: ...
+    def set_task_factory(self, factory: _TaskFactory | None) -> None: ...
     def get_task_factory(self) -> _TaskFactory | None: ...
 
     # Flags.
@@ -337,12 +337,6 @@ class StreamTransport(_FlowControlMixin):
 
     max_size: int
     _extra: dict[str, Any]
-
-    def write(self, data: bytes | bytearray | memoryview[Any], /) -> None: ...
-    def writelines(
-        self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]], /
-    ) -> None: ...
-    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None: ...
 
     # What asyncio's own code reads and calls: `start_tls`, `sendfile`, `StreamWriter`.
 
