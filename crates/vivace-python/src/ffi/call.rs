@@ -4,6 +4,7 @@ use pyo3::ffi;
 
 use super::error::{Builtin, Raised, Result, raise};
 use super::object::{Object, Owned};
+use super::running;
 use super::text;
 
 impl Object {
@@ -13,7 +14,7 @@ impl Object {
         // SAFETY: `&Object` is a non-null object pointer (repr(transparent) behind a
         // reference), so the slice is an array of `PyObject*`.
         unsafe {
-            Owned::from_new(ffi::PyObject_Vectorcall(
+            Owned::from_new(running::vectorcall(
                 self.as_ptr(),
                 args.as_ptr().cast(),
                 args.len(),
@@ -32,7 +33,7 @@ impl Object {
         debug_assert_eq!(args.len(), positional + text::tuple_len(names));
         // SAFETY: as in `call`; the last values belong to the names.
         unsafe {
-            Owned::from_new(ffi::PyObject_Vectorcall(
+            Owned::from_new(running::vectorcall(
                 self.as_ptr(),
                 args.as_ptr().cast(),
                 positional,
@@ -44,9 +45,7 @@ impl Object {
     /// `self(*tuple)`.
     pub(crate) fn call_tuple(&self, args: &Self) -> Result<Owned> {
         // SAFETY: live objects; a non-tuple is answered with TypeError.
-        unsafe {
-            Owned::from_new(ffi::PyObject_Call(self.as_ptr(), args.as_ptr(), std::ptr::null_mut()))
-        }
+        unsafe { Owned::from_new(running::call(self.as_ptr(), args.as_ptr())) }
     }
 
     /// `self.name(*args)`.
@@ -62,12 +61,7 @@ impl Object {
             }
             // SAFETY: the first `count` places are live objects.
             unsafe {
-                Owned::from_new(ffi::PyObject_VectorcallMethod(
-                    name.as_ptr(),
-                    array.as_ptr(),
-                    count,
-                    std::ptr::null_mut(),
-                ))
+                Owned::from_new(running::vectorcall_method(name.as_ptr(), array.as_ptr(), count))
             }
         } else {
             self.getattr(name)?.call(args)

@@ -6,6 +6,7 @@ use pyo3::ffi;
 
 use super::error::{Builtin, Raised, Result};
 use super::object::{Object, Owned};
+use super::running;
 
 /// What a coroutine did when it was driven.
 pub(crate) enum Sent {
@@ -19,13 +20,17 @@ pub(crate) fn send(coroutine: &Object, value: &Object) -> Result<Sent> {
     let mut result = std::ptr::null_mut();
     // SAFETY: live objects; the result is a new reference unless the answer is an error.
     unsafe {
-        match ffi::PyIter_Send(coroutine.as_ptr(), value.as_ptr(), &mut result) {
-            ffi::PySendResult::PYGEN_NEXT => Ok(Sent::Yielded(Owned::from_new(result)?)),
-            ffi::PySendResult::PYGEN_RETURN => Ok(Sent::Returned(Owned::from_new(result)?)),
-            ffi::PySendResult::PYGEN_ERROR => Err(Raised),
+        match running::send(coroutine.as_ptr(), value.as_ptr(), &mut result) {
+            NEXT => Ok(Sent::Yielded(Owned::from_new(result)?)),
+            RETURN => Ok(Sent::Returned(Owned::from_new(result)?)),
+            _ => Err(Raised),
         }
     }
 }
+
+// The numbers of PySendResult.
+const RETURN: std::ffi::c_int = 0;
+const NEXT: std::ffi::c_int = 1;
 
 /// Takes the value out of a `StopIteration` that is set, or leaves another exception.
 pub(crate) fn stop_value(raised: Raised) -> Result<Owned> {

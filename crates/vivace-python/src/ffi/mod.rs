@@ -17,6 +17,7 @@
 //! | `bytes` | bytes and lent buffers |
 //! | `descriptor` | descriptors known by number |
 //! | `weakref` | weak references |
+//! | `running` | the calls that run Python code, safe when the interpreter ends |
 //! | `function` | built-in functions bound to an object |
 //!
 //! `docs/unsafe.md` lists the blocks with what covers them.
@@ -35,6 +36,7 @@ pub(crate) mod gc;
 pub(crate) mod interop;
 pub(crate) mod object;
 pub(crate) mod registry;
+mod running;
 pub(crate) mod slot;
 pub(crate) mod state;
 pub(crate) mod text;
