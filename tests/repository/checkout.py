@@ -8,7 +8,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 # What is written by hand; everything else in the checkout is built, installed or downloaded.
-FOLDERS = ("benchmarks", "crates", "docs", "examples", "fuzz", "python", "tests", "tools")
+FOLDERS = (
+    "benchmarks",
+    "crates",
+    "docs",
+    "examples",
+    "fuzz",
+    "python",
+    "requirements",
+    "tests",
+    "tools",
+)
 
 # Folders inside of them that tools fill.
 FILLED = frozenset({"target", "artifacts", "corpus", "coverage", "__pycache__"})

@@ -30,7 +30,9 @@ def test_links_lead_somewhere(document: Path) -> None:
             continue
         name, _, anchor = target.partition("#")
         file = (ROOT / document.parent / name) if name else ROOT / document
-        if not file.exists() or (anchor and anchor not in anchors(file.read_text(encoding="utf-8"))):
+        if not file.exists() or (
+            anchor and anchor not in anchors(file.read_text(encoding="utf-8"))
+        ):
             broken.append(target)
     assert broken == []
 
