@@ -153,6 +153,18 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
             if not self.is_running():
                 self.close()
 
+    def _become_child(self) -> None:
+        """After a fork, in the child: nothing is shared with the parent any more.
+
+        A loop that was running can only be closed here; using it raises RuntimeError.
+        """
+        if self.is_closed():
+            return
+        self._after_fork()
+        self._close_self_pipe()
+        if not self._forked:
+            self._make_self_pipe()
+
     # What asyncio's own code reads and writes as attributes.
 
     @property
@@ -503,7 +515,7 @@ _loops: weakref.WeakSet[EventLoop] = weakref.WeakSet()
 def _after_fork_in_child() -> None:
     """The child gets descriptors of its own: those of the parent would wake the parent."""
     for loop in list(_loops):
-        loop._after_fork()
+        loop._become_child()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

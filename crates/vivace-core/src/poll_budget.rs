@@ -1,11 +1,17 @@
 //! When to look at the file descriptors while callbacks keep the loop busy.
 //!
 //! A look costs a system call (about 230 ns), which is more than most callbacks. With work
-//! ready the loop looks every 16 turns or every 100 µs, whichever comes first: enough
+//! ready the loop looks every few turns or every 100 µs, whichever comes first: enough
 //! that a busy program cannot starve its connections. With nothing ready it always looks.
+//!
+//! How many turns depends on what the last looks found: 2 after one that found something, and
+//! twice as many after each that found nothing, up to 16. So a program that computes pays for
+//! few looks, and one that talks while another of its tasks spins is not held up by it.
 
 /// Turns between two looks at most.
 const TURNS: u32 = 16;
+/// Turns until the next look after one that found something.
+const TURNS_AFTER_EVENTS: u32 = 2;
 /// Time between two looks at most, in nanoseconds.
 const NANOSECONDS: u64 = 100_000;
 
@@ -22,6 +28,8 @@ pub struct Reading {
 #[derive(Default)]
 pub struct PollBudget {
     turns: u32,
+    /// Turns until the next look; 0 before the first one.
+    interval: u32,
     hurried: bool,
     last: Reading,
     /// Where the rate of the counter is measured from.
@@ -37,7 +45,7 @@ impl PollBudget {
         self.turns += 1;
         // A hurry while looking is for the turn after it.
         std::mem::take(&mut self.hurried)
-            || self.turns >= TURNS
+            || self.turns >= self.interval
             || ticks().wrapping_sub(self.last.ticks) >= self.allowed_ticks
     }
 
@@ -47,10 +55,14 @@ impl PollBudget {
         self.hurried = true;
     }
 
-    /// The loop has looked.
+    /// The loop has looked, and found so many events.
     #[inline]
-    pub fn looked(&mut self, now: Reading) {
+    pub fn looked(&mut self, now: Reading, events: usize) {
         self.turns = 0;
+        self.interval = match events {
+            0 => (self.interval * 2).clamp(TURNS_AFTER_EVENTS, TURNS),
+            _ => TURNS_AFTER_EVENTS,
+        };
         self.last = now;
         if self.allowed_ticks == 0 {
             self.measure_rate(now);
@@ -84,17 +96,19 @@ mod tests {
 
     fn measured() -> PollBudget {
         let mut budget = PollBudget::default();
-        budget.looked(at(5));
-        budget.looked(at(5 + NANOSECONDS));
+        budget.looked(at(5), 0);
+        for _ in 0..8 {
+            budget.looked(at(5 + NANOSECONDS), 0);
+        }
         budget
     }
 
     #[test]
     fn every_turn_until_the_rate_is_known() {
         let mut budget = PollBudget::default();
-        budget.looked(at(5));
+        budget.looked(at(5), 0);
         assert!(budget.is_due(|| at(5).ticks));
-        budget.looked(at(5 + NANOSECONDS / 2));
+        budget.looked(at(5 + NANOSECONDS / 2), 0);
         assert!(budget.is_due(|| at(5 + NANOSECONDS / 2).ticks));
     }
 
@@ -111,12 +125,29 @@ mod tests {
         let mut budget = measured();
         let now = at(5 + NANOSECONDS);
         budget.hurry();
-        budget.looked(now);
+        budget.looked(now, 0);
         assert!(budget.is_due(|| now.ticks));
-        budget.looked(now);
+        budget.looked(now, 0);
         for _ in 1..TURNS {
             assert!(!budget.is_due(|| now.ticks), "once only");
         }
+    }
+
+    #[test]
+    fn more_often_while_there_are_events() {
+        let mut budget = measured();
+        let now = at(5 + NANOSECONDS);
+        let turns_until_due = |budget: &mut PollBudget| {
+            (1..=TURNS).find(|_| budget.is_due(|| now.ticks)).expect("due in the end")
+        };
+        budget.looked(now, 3);
+        assert_eq!(turns_until_due(&mut budget), 2);
+        for expected in [4, 8, 16, 16] {
+            budget.looked(now, 0);
+            assert_eq!(turns_until_due(&mut budget), expected);
+        }
+        budget.looked(now, 1);
+        assert_eq!(turns_until_due(&mut budget), 2);
     }
 
     #[test]

@@ -32,6 +32,10 @@ mod run_gate {
     }
 }
 
+/// Dead handles kept for reuse: a burst of a thousand callbacks allocates nothing, and so does
+/// not set off the garbage collector either.
+const KEEP: usize = 2048;
+
 /// How many arguments are kept without a tuple.
 const INLINE: usize = 3;
 
@@ -248,7 +252,7 @@ impl AsHandle for ThreadSafeHandle {
 
 impl Class for ThreadSafeHandle {
     fn cell() -> &'static ClassCell {
-        static CELL: ClassCell = ClassCell::new(256);
+        static CELL: ClassCell = ClassCell::new(KEEP);
         &CELL
     }
     fn empty() -> Self {
@@ -295,7 +299,7 @@ impl AsHandle for TimerHandle {
 
 impl Class for Handle {
     fn cell() -> &'static ClassCell {
-        static CELL: ClassCell = ClassCell::new(256);
+        static CELL: ClassCell = ClassCell::new(KEEP);
         &CELL
     }
     fn empty() -> Self {
@@ -311,7 +315,7 @@ impl Class for Handle {
 
 impl Class for TimerHandle {
     fn cell() -> &'static ClassCell {
-        static CELL: ClassCell = ClassCell::new(256);
+        static CELL: ClassCell = ClassCell::new(KEEP);
         &CELL
     }
     fn empty() -> Self {

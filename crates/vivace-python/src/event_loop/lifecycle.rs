@@ -37,6 +37,10 @@ fn after_fork(this: &Instance<Loop>) -> Result<Owned> {
     let old = this.waiting.borrow_mut().replace(Arc::new(waiting));
     drop(old);
     this.inbox.awake();
+    if this.is_running() {
+        this.flags.forked.set(true);
+        this.flags.thread.set(0);
+    }
     Ok(text::none())
 }
 
@@ -167,6 +171,7 @@ pub(super) fn with_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
                 Ok(())
             },
         )
+        .getter(c"_forked", |this: &Instance<Loop>| Ok(text::boolean(this.flags.forked.get())))
         .property(
             c"_stopping",
             |this: &Instance<Loop>| Ok(text::boolean(this.flags.stopping.get())),

@@ -48,6 +48,8 @@ pub(crate) struct Waiting {
 /// The flags that Python sees as attributes.
 pub(crate) struct Flags {
     pub(crate) closed: Cell<bool>,
+    /// It ran when the process forked, and this is the child: it can only be closed.
+    pub(crate) forked: Cell<bool>,
     pub(crate) stopping: Cell<bool>,
     pub(crate) debug: Cell<bool>,
     /// The thread that runs the loop; 0 while none does.
@@ -97,7 +99,23 @@ impl Loop {
 
     #[inline(always)]
     pub(crate) fn check_open(&self) -> Result<()> {
-        if self.flags.closed.get() { Err(closed_error()) } else { Ok(()) }
+        if self.flags.closed.get() || self.flags.forked.get() {
+            return Err(self.unusable_error());
+        }
+        Ok(())
+    }
+
+    #[cold]
+    pub(crate) fn unusable_error(&self) -> Raised {
+        if self.flags.closed.get() {
+            raise(Builtin::Runtime, "Event loop is closed")
+        } else {
+            raise(
+                Builtin::Runtime,
+                "This event loop was running when the process forked and belongs to the parent; \
+                 make a new one in the child process",
+            )
+        }
     }
 
     /// Queues an entry for the next turn. Only for the thread that runs the loop, or while
@@ -146,11 +164,6 @@ impl Loop {
     }
 }
 
-#[cold]
-fn closed_error() -> Raised {
-    raise(Builtin::Runtime, "Event loop is closed")
-}
-
 impl Class for Loop {
     fn cell() -> &'static ClassCell {
         static CELL: ClassCell = ClassCell::new(0);
@@ -168,6 +181,7 @@ impl Class for Loop {
             transports: Transports::default(),
             flags: Flags {
                 closed: Cell::new(false),
+                forked: Cell::new(false),
                 stopping: Cell::new(false),
                 debug: Cell::new(false),
                 thread: Cell::new(0),

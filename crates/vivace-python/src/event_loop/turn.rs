@@ -12,8 +12,7 @@ use vivace_sys::poller::{Events, Timeout};
 
 use super::{Entry, Loop, scheduling};
 use crate::ffi::{
-    Builtin, ClassBuilder, Instance, Object, Owned, Raised, Ref, Result, context, error, names,
-    raise, text, thread,
+    ClassBuilder, Instance, Object, Owned, Raised, Ref, Result, context, error, names, text, thread,
 };
 use crate::future::core::ignore;
 use crate::handles::{self, AsHandle};
@@ -45,6 +44,9 @@ fn finish(this: &Instance<Loop>) {
 }
 
 fn turn(this: &Instance<Loop>) -> Result<()> {
+    if this.flags.forked.get() {
+        return Err(this.unusable_error());
+    }
     this.flush_writes()?;
     poll(this)?;
     queue_due_timers(this)?;
@@ -69,17 +71,22 @@ fn poll(this: &Instance<Loop>) -> Result<()> {
             return Ok(());
         }
         thread::check_signals()?;
-        look(this, Timeout::Zero)?;
-    } else {
-        current::hide(this)?;
-        // Events that are there already are taken without letting go of the GIL.
-        if look(this, Timeout::Zero)? == 0 && this.ready.is_empty() {
-            wait(this)?;
-        }
+        let events = look(this, Timeout::Zero)?;
+        this.budget.borrow_mut().looked(reading(), events);
+        return Ok(());
     }
-    let now = Reading { nanoseconds: monotonic_nanoseconds(), ticks: ticks() };
-    this.budget.borrow_mut().looked(now);
+    current::hide(this)?;
+    // Events that are there already are taken without letting go of the GIL.
+    if look(this, Timeout::Zero)? == 0 && this.ready.is_empty() {
+        wait(this)?;
+    }
+    // Whatever ended the wait: what comes of it may well be more of the same.
+    this.budget.borrow_mut().looked(reading(), 1);
     Ok(())
+}
+
+fn reading() -> Reading {
+    Reading { nanoseconds: monotonic_nanoseconds(), ticks: ticks() }
 }
 
 /// Takes events without waiting; the answer is how many.
@@ -293,9 +300,7 @@ fn run_timed(this: &Instance<Loop>, entry: Entry) -> Result<()> {
 
 /// `_run()`: runs until `stop()`; the caller has set everything else up.
 fn run_method(this: &Instance<Loop>) -> Result<Owned> {
-    if this.waiting().is_none() {
-        return Err(raise(Builtin::Runtime, "Event loop is closed"));
-    }
+    this.check_open()?;
     run_until_stopped(this)?;
     Ok(text::none())
 }

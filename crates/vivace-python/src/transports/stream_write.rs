@@ -16,6 +16,10 @@ use crate::ffi::{Builtin, Instance, Object, Result, context, error, imports, nam
 /// Writes to a lost connection before the log is told of them, as in asyncio.
 const WARN_AFTER: u32 = 5;
 
+/// From this size on what is queued is sent at once: a system call more for so many bytes is
+/// little, and they are still in the cache.
+const SEND_AT_ONCE: usize = 8 * 1024;
+
 /// What `write` and `writelines` refuse.
 fn check_open(stream: &Instance<Stream>, method: &str) -> Result<()> {
     if stream.outgoing.eof.get() {
@@ -74,7 +78,7 @@ pub(super) fn write_lines(stream: &Instance<Stream>, pieces: &[Bytes]) -> Result
 fn wrote(stream: &Instance<Stream>) -> Result<()> {
     let size = stream.outgoing.queue.borrow().size();
     let high = stream.outgoing.flow.borrow().high();
-    if size > high {
+    if size > high || size >= SEND_AT_ONCE {
         if stream.outgoing.writable.get() {
             flush(stream)?;
         }
