@@ -44,6 +44,9 @@ __all__ = [
     "_all_tasks",
 ]
 
+if sys.version_info >= (3, 14):
+    __all__ += ["ThreadSafeHandle"]
+
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _Ts = TypeVarTuple("_Ts")
@@ -73,12 +76,21 @@ class Loop:
         *args: *_Ts,
         context: Context | None = None,
     ) -> Handle: ...
-    def call_soon_threadsafe(
-        self,
-        callback: Callable[[*_Ts], object],
-        *args: *_Ts,
-        context: Context | None = None,
-    ) -> Handle: ...
+    if sys.version_info >= (3, 14):
+        def call_soon_threadsafe(
+            self,
+            callback: Callable[[*_Ts], object],
+            *args: *_Ts,
+            context: Context | None = None,
+        ) -> ThreadSafeHandle: ...
+    else:
+        def call_soon_threadsafe(
+            self,
+            callback: Callable[[*_Ts], object],
+            *args: *_Ts,
+            context: Context | None = None,
+        ) -> Handle: ...
+
     def call_later(
         self,
         delay: float,
@@ -200,7 +212,8 @@ class Loop:
 class Handle(asyncio.Handle):
     """A callback that the loop will run; an `asyncio.Handle`.
 
-    Returned by `call_soon()` and `call_soon_threadsafe()`; a program cannot make one.
+    Returned by `call_soon()`, and up to Python 3.13 by `call_soon_threadsafe()`; a program cannot
+    make one.
     """
 
     @property
@@ -245,6 +258,31 @@ class TimerHandle(asyncio.TimerHandle):
     @property
     def _when(self) -> float: ...
     def get_context(self) -> Context: ...
+
+if sys.version_info >= (3, 14):
+    @disjoint_base
+    class ThreadSafeHandle(asyncio.Handle):
+        """A callback that the loop will run; an `asyncio.Handle`.
+
+        Returned by `call_soon_threadsafe()`; a program cannot make one. Cancelling it while
+        another thread runs it waits for the end of the run.
+        """
+
+        @property
+        def _callback(self) -> Callable[..., object] | None: ...
+        @property
+        def _args(self) -> tuple[Any, ...] | None: ...  # type: ignore[override]
+        @property
+        def _cancelled(self) -> bool: ...  # type: ignore[override]
+        @property
+        def _context(self) -> Context: ...
+        @property
+        def _loop(self) -> Loop | None: ...
+        @property
+        def _source_traceback(self) -> StackSummary | None: ...
+        @property
+        def _repr(self) -> str | None: ...
+        def get_context(self) -> Context: ...
 
 @final
 class FutureIter(Generic[_T_co]):
