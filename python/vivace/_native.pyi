@@ -65,6 +65,9 @@ class Loop:
     _thread_id: int | None
     _task_factory: _TaskFactory | None
 
+    @property
+    def _forked(self) -> bool: ...
+
     # It takes none.
     def __init__(self, *args: Never, **kwargs: Never) -> None: ...
 
