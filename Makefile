@@ -77,6 +77,7 @@ packages: ## installs what the machine lacks: servers that tests start, rustfmt,
 fmt: ## checks the layout of the Rust code
 	cargo fmt --all --check
 	cargo fmt --manifest-path benchmarks/native/Cargo.toml --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --all --check
 
 .PHONY: clippy
 clippy: $(addprefix clippy-,$(VERSIONS)) ## checks the Rust code, for each Python
