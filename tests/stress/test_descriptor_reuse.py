@@ -136,13 +136,19 @@ def test_a_closed_transport_never_touches_its_number_again(run):
 def test_four_hundred_connections_at_once(run):
     async def main():
         loop = asyncio.get_running_loop()
+        lost = []
 
         class Echo(asyncio.Protocol):
             def connection_made(self, transport):
                 self.transport = transport
+                self.lost = loop.create_future()
+                lost.append(self.lost)
 
             def data_received(self, data):
                 self.transport.write(data)
+
+            def connection_lost(self, exc):
+                self.lost.set_result(None)
 
         async with await loop.create_server(Echo, "127.0.0.1", 0, backlog=2000) as server:
             address = server.sockets[0].getsockname()
@@ -158,7 +164,7 @@ def test_four_hundred_connections_at_once(run):
                     assert await reader.readexactly(6) == b"%04d:%d" % (number, turn)
             for _, writer in streams:
                 writer.close()
-            await asyncio.gather(*(writer.wait_closed() for _, writer in streams))
+            await asyncio.gather(*(writer.wait_closed() for _, writer in streams), *lost)
 
     run(main())
 

@@ -386,7 +386,7 @@ class Turmoil:
         try:
             server = await asyncio.shield(making)
         except asyncio.CancelledError:
-            (await making).close()
+            making.add_done_callback(lambda task: task.result().close())
             raise
         try:
             await self._talk(
