@@ -173,8 +173,21 @@ pub(crate) fn length(data: &Object) -> usize {
     unsafe { ffi::Py_SIZE(data.as_ptr()) as usize }
 }
 
-/// The part of a buffer that a system call has filled.
-pub(crate) fn initialised(filled: &[MaybeUninit<u8>]) -> &[u8] {
-    // SAFETY: the callers pass just what `receive` said it wrote.
-    unsafe { std::slice::from_raw_parts(filled.as_ptr().cast(), filled.len()) }
+/// New `bytes` with what `fill` wrote into `buffer` (it answers how many), and their number;
+/// `None` when it wrote nothing.
+pub(crate) fn bytes_copied<E>(
+    buffer: &mut [MaybeUninit<u8>],
+    fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> std::result::Result<usize, E>,
+) -> Result<std::result::Result<Option<(Owned, usize)>, E>> {
+    match fill(&mut *buffer) {
+        Ok(0) => Ok(Ok(None)),
+        Ok(count) => {
+            let filled = &buffer[..count];
+            // SAFETY: `fill` wrote so many bytes; the callers pass `receive`, whose answer is
+            // the kernel's.
+            let filled = unsafe { std::slice::from_raw_parts(filled.as_ptr().cast(), count) };
+            Ok(Ok(Some((bytes(filled)?, count))))
+        }
+        Err(error) => Ok(Err(error)),
+    }
 }

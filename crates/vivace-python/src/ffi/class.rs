@@ -414,9 +414,8 @@ unsafe extern "C" fn entry_traverse<T: Class>(
     unsafe {
         let this = Instance::<T>::from_ptr(slf);
         T::traverse(this, &mut visitor);
-        // The traversal of a base written in C shows the type as well: once is right.
         let base = base_traverse(cell);
-        if base.is_none() {
+        if !base_shows_type(cell) {
             visitor.object(Object::from_ptr(ffi::Py_TYPE(slf).cast()));
         }
         if visitor.answer() != 0 {
@@ -458,6 +457,11 @@ unsafe extern "C" fn entry_finalize<T: Class>(slf: *mut ffi::PyObject) {
 }
 
 unsafe extern "C" fn entry_dealloc<T: Class>(slf: *mut ffi::PyObject) {
+    // SAFETY: the reference count is zero: nobody else sees the object.
+    unsafe { super::nesting::bounded(slf, deallocate::<T>) }
+}
+
+unsafe fn deallocate<T: Class>(slf: *mut ffi::PyObject) {
     let cell = T::cell();
     // SAFETY: the reference count is zero: nobody else sees the object. The order is that of
     // CPython's own classes: finalizer, collector, weak references, fields, memory, type.
@@ -523,6 +527,14 @@ unsafe fn base_traverse(cell: &ClassCell) -> Option<ffi::traverseproc> {
     let base = cell.base.load(Relaxed);
     // SAFETY: null, or a type that lives as long as ours.
     if base.is_null() { None } else { unsafe { (*base).tp_traverse } }
+}
+
+/// Whether the base's own traversal shows the type of the object: that of a heap type does,
+/// that of a static type (asyncio's in CPython 3.11) does not. Once is right.
+unsafe fn base_shows_type(cell: &ClassCell) -> bool {
+    let base = cell.base.load(Relaxed);
+    // SAFETY: null, or a type that lives as long as ours.
+    !base.is_null() && unsafe { (*base).tp_flags & ffi::Py_TPFLAGS_HEAPTYPE != 0 }
 }
 
 unsafe fn base_clear(cell: &ClassCell) -> Option<ffi::inquiry> {

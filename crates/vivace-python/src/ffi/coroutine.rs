@@ -68,35 +68,39 @@ pub(crate) fn stop_with(value: Owned) -> Raised {
         // A null without an exception is StopIteration(None), by tp_iternext's contract.
         return Raised;
     }
-    let mut stop = STOP.load(Relaxed);
-    // SAFETY: `STOP` is null or owns a reference to a StopIteration. It is written only when
-    // that reference is the last one, so nobody sees the value change.
+    // Taken out meanwhile: dropping what it held may run Python code that awaits as well.
+    let kept = STOP.swap(std::ptr::null_mut(), Relaxed);
+    // SAFETY: `kept` is null or our reference to a StopIteration. Its fields are written only
+    // when that reference is the last one, so nobody sees the value change.
     unsafe {
-        if !stop.is_null() && ffi::Py_REFCNT(stop) == 1 {
-            let fields = stop.cast::<ffi::PyStopIterationObject>();
-            let old = std::mem::replace(&mut (*fields).value, value.into_ptr());
-            ffi::Py_XDECREF(old);
+        let stop = if !kept.is_null() && ffi::Py_REFCNT(kept) == 1 {
+            let fields = kept.cast::<ffi::PyStopIterationObject>();
+            ffi::Py_XDECREF(std::mem::replace(&mut (*fields).value, std::ptr::null_mut()));
             if !(*fields).traceback.is_null() {
-                ffi::PyException_SetTraceback(stop, ffi::Py_None());
+                ffi::PyException_SetTraceback(kept, ffi::Py_None());
             }
             if !(*fields).context.is_null() {
-                ffi::PyException_SetContext(stop, std::ptr::null_mut());
+                ffi::PyException_SetContext(kept, std::ptr::null_mut());
             }
+            Owned::from_new_unchecked(kept)
         } else {
+            ffi::Py_XDECREF(kept);
             // Without arguments: `args` would keep the value alive beyond the await.
-            let fresh = match Builtin::StopIteration.object().call(&[]) {
+            match Builtin::StopIteration.object().call(&[]) {
                 Ok(fresh) => fresh,
                 Err(raised) => return raised,
-            };
-            let fields = fresh.as_ptr().cast::<ffi::PyStopIterationObject>();
-            ffi::Py_XDECREF(std::mem::replace(&mut (*fields).value, value.into_ptr()));
-            if !stop.is_null() {
-                ffi::Py_DECREF(stop);
             }
-            stop = fresh.into_ptr();
-            STOP.store(stop, Relaxed);
+        };
+        // From here to the end nothing runs that could see or change it.
+        let fields = stop.as_ptr().cast::<ffi::PyStopIterationObject>();
+        let none = std::mem::replace(&mut (*fields).value, value.into_ptr());
+        if STOP.load(Relaxed).is_null() {
+            STOP.store(stop.new_ref().into_ptr(), Relaxed);
         }
-        super::error::raise_instance(Object::from_ptr(stop).new_ref())
+        let raised = super::error::raise_instance(stop);
+        // What a new StopIteration holds: None.
+        ffi::Py_XDECREF(none);
+        raised
     }
 }
 

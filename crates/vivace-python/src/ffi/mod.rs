@@ -7,7 +7,7 @@
 //! | `error` | the error indicator, raising and fetching |
 //! | `text` | strings, numbers, tuples, lists, dictionaries, imports |
 //! | `call` | calls by vectorcall, both ways |
-//! | `class`, `gc`, `freelist` | native classes |
+//! | `class`, `gc`, `freelist`, `nesting` | native classes |
 //! | `coroutine` | driving coroutines, `StopIteration` |
 //! | `context` | `contextvars` |
 //! | `thread` | the GIL, signals, carrying references across threads |
@@ -34,6 +34,7 @@ mod freelist;
 pub(crate) mod function;
 pub(crate) mod gc;
 pub(crate) mod interop;
+mod nesting;
 pub(crate) mod object;
 pub(crate) mod registry;
 mod running;

@@ -6,7 +6,7 @@ use vivace_sys::socket::receive;
 use super::READ_SIZE;
 use super::stream::Stream;
 use crate::event_loop::Loop;
-use crate::ffi::bytes::{WritableBuffer, bytes, bytes_filled, initialised, length};
+use crate::ffi::bytes::{WritableBuffer, bytes_copied, bytes_filled, length};
 use crate::ffi::{Builtin, Instance, Owned, Result, error, names, raise, text};
 
 /// From this size on data is received straight into its `bytes`, below it is copied there.
@@ -103,16 +103,14 @@ fn receive_bytes(this: &Instance<Loop>, stream: &Instance<Stream>) -> Result<Rec
             Err(Some(errno)) => failed(stream, errno).map(Received::Nothing),
         };
     }
-    let received = this.transports.with_buffer(|buffer| match receive(fd, buffer) {
-        Ok(count) => Ok((count, (count > 0).then(|| bytes(initialised(&buffer[..count]))))),
-        Err(errno) => Err(errno),
-    });
+    let received =
+        this.transports.with_buffer(|buffer| bytes_copied(buffer, |memory| receive(fd, memory)))?;
     match received {
-        Ok((count, Some(data))) => {
+        Ok(Some((data, count))) => {
             stream.incoming.last_size.set(count);
-            Ok(Received::Data(data?, count, READ_SIZE))
+            Ok(Received::Data(data, count, READ_SIZE))
         }
-        Ok((_, None)) => ended(stream).map(Received::Nothing),
+        Ok(None) => ended(stream).map(Received::Nothing),
         Err(errno) => failed(stream, errno).map(Received::Nothing),
     }
 }
