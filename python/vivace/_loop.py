@@ -22,7 +22,7 @@ from asyncio import base_events, constants, events, format_helpers, trsock, unix
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
-from . import _child_processes, _native, _task_registry
+from . import _child_processes, _native, _task_registry, _tls
 from ._views import ReadyView, SelectorView, TimersView
 
 if TYPE_CHECKING:
@@ -254,6 +254,66 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
             )
         self._ensure_fd_no_transport(sock)
         return self._make_stream(sock, protocol, waiter, extra, server)
+
+    def _make_ssl_transport(
+        self,
+        rawsock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: Any,
+        waiter: asyncio.Future[None] | None = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+        ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+        context: Any = None,
+    ) -> asyncio.Transport:
+        self._ensure_fd_no_transport(rawsock)
+        return _tls.make_transport(
+            self,
+            rawsock,
+            protocol,
+            sslcontext,
+            waiter,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            extra=extra,
+            server=server,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+
+    async def start_tls(
+        self,
+        transport: Any,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: Any,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> asyncio.Transport:
+        """Upgrades a transport to TLS.
+
+        Returns:
+            The transport that `protocol` is to use from now on.
+
+        Raises:
+            TypeError: `sslcontext` is no `ssl.SSLContext`, or the transport cannot be upgraded.
+        """
+        return await _tls.start(
+            self,
+            transport,
+            protocol,
+            sslcontext,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
 
     def _start_serving(
         self,

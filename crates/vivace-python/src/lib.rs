@@ -7,6 +7,7 @@
 //! | `handles` | `Handle`, `TimerHandle` |
 //! | `future`, `task` | `vivace.Future`, `vivace.Task` |
 //! | `transports` | connections and listening sockets |
+//! | `tls` | TLS over any transport |
 #![deny(unsafe_code)]
 
 mod event_loop;
@@ -14,6 +15,7 @@ mod ffi;
 mod future;
 mod handles;
 mod task;
+mod tls;
 mod transports;
 
 use pyo3::prelude::*;
@@ -50,6 +52,10 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let (stream, listener) = transports::make_classes().map_err(raised(py))?;
     add("StreamTransport", stream)?;
     add("Listener", listener)?;
+    let (tls_protocol, tls_transport) = tls::make_classes().map_err(raised(py))?;
+    add("SSLProtocol", tls_protocol)?;
+    add("SSLTransport", tls_transport)?;
+    ffi::window::make_class().map_err(raised(py))?;
     module.add_function(wrap_pyfunction!(_all_tasks, module)?)?;
     Ok(())
 }

@@ -228,6 +228,7 @@ pub(crate) fn make_class() -> Result<Owned> {
     let builder = turn::with_methods(builder);
     let builder = fds::with_methods(builder);
     let builder = crate::transports::with_loop_methods(builder);
+    let builder = crate::tls::with_loop_methods(builder);
     lifecycle::with_methods(builder)
         .notice_setattr(|this: &Instance<Loop>, name: &Object| lifecycle::notice(this, name))
         .build(None)

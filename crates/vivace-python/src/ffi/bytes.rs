@@ -37,6 +37,15 @@ impl Bytes {
         unsafe { Owned::from_new(ffi::PyBytes_FromObject(data.as_ptr())) }.map(Self)
     }
 
+    /// A `bytes` object as it is; anything else is an error.
+    pub(crate) fn from_bytes(data: Owned) -> Result<Self> {
+        if is_bytes(&data) { Ok(Self(data)) } else { Err(raise(Builtin::Type, "bytes expected")) }
+    }
+
+    pub(crate) fn object(&self) -> &Object {
+        &self.0
+    }
+
     pub(crate) fn as_slice(&self) -> &[u8] {
         // SAFETY: a bytes object, alive and unchanging as long as the reference.
         unsafe {
@@ -58,7 +67,7 @@ fn is_bytes(data: &Object) -> bool {
     unsafe { ffi::PyBytes_Check(data.as_ptr()) == 1 }
 }
 
-fn is_bytes_like(data: &Object) -> bool {
+pub(crate) fn is_bytes_like(data: &Object) -> bool {
     // SAFETY: a live object; the address of a static type.
     unsafe {
         is_bytes(data)
@@ -189,5 +198,25 @@ pub(crate) fn bytes_copied<E>(
             Ok(Ok(Some((bytes(filled)?, count))))
         }
         Err(error) => Ok(Err(error)),
+    }
+}
+
+/// Copies `content` to the beginning of `memory`, which is at least as long.
+pub(crate) fn copy_into(memory: &mut [MaybeUninit<u8>], content: &[u8]) {
+    for (place, byte) in memory[..content.len()].iter_mut().zip(content) {
+        place.write(*byte);
+    }
+}
+
+/// A writable `memoryview` of a new `bytearray`.
+pub(crate) fn new_buffer(length: usize) -> Result<Owned> {
+    // SAFETY: a null source leaves the content to be written; it is zeroed before use.
+    unsafe {
+        let array = Owned::from_new(ffi::PyByteArray_FromStringAndSize(
+            std::ptr::null(),
+            length as ffi::Py_ssize_t,
+        ))?;
+        ffi::PyByteArray_AsString(array.as_ptr()).write_bytes(0, length);
+        Owned::from_new(ffi::PyMemoryView_FromObject(array.as_ptr()))
     }
 }

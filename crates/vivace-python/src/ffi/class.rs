@@ -79,7 +79,7 @@ impl<T: Class> Instance<T> {
     /// # Safety
     /// `ptr` is a live instance of `T`'s class (or of a subclass).
     #[inline(always)]
-    unsafe fn from_ptr<'a>(ptr: *mut ffi::PyObject) -> &'a Self {
+    pub(super) unsafe fn from_ptr<'a>(ptr: *mut ffi::PyObject) -> &'a Self {
         // SAFETY: repr(transparent) over Object.
         unsafe { &*ptr.cast() }
     }
@@ -644,7 +644,7 @@ impl<T: Class> ClassBuilder<T> {
         self
     }
 
-    fn slot(mut self, slot: c_int, function: *mut c_void) -> Self {
+    pub(super) fn slot(mut self, slot: c_int, function: *mut c_void) -> Self {
         self.slots.push(ffi::PyType_Slot { slot, pfunc: function });
         self
     }

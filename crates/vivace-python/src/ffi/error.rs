@@ -23,6 +23,11 @@ pub(crate) enum Builtin {
     Value,
     Os,
     StopIteration,
+    Exception,
+    NotImplemented,
+    ConnectionAborted,
+    ConnectionReset,
+    Timeout,
 }
 
 impl Builtin {
@@ -37,6 +42,11 @@ impl Builtin {
                 Self::Value => ffi::PyExc_ValueError,
                 Self::Os => ffi::PyExc_OSError,
                 Self::StopIteration => ffi::PyExc_StopIteration,
+                Self::Exception => ffi::PyExc_Exception,
+                Self::NotImplemented => ffi::PyExc_NotImplementedError,
+                Self::ConnectionAborted => ffi::PyExc_ConnectionAbortedError,
+                Self::ConnectionReset => ffi::PyExc_ConnectionResetError,
+                Self::Timeout => ffi::PyExc_TimeoutError,
             })
         }
     }

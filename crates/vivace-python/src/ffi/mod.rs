@@ -19,6 +19,8 @@
 //! | `weakref` | weak references |
 //! | `running` | the calls that run Python code, safe when the interpreter ends |
 //! | `function` | built-in functions bound to an object |
+//! | `window` | memory shown to a C function for one call |
+//! | `tls_imports` | the standard library's TLS types |
 //!
 //! `docs/unsafe.md` lists the blocks with what covers them.
 #![allow(unsafe_code)]
@@ -42,7 +44,9 @@ pub(crate) mod slot;
 pub(crate) mod state;
 pub(crate) mod text;
 pub(crate) mod thread;
+pub(crate) mod tls_imports;
 pub(crate) mod weakref;
+pub(crate) mod window;
 
 pub(crate) use call::Args;
 pub(crate) use class::{

@@ -37,6 +37,11 @@ names! {
     "_accept_out_of_resources", msg, callback_failed = "_callback_failed", slow_callback =
     "_slow_callback", check_thread = "_check_thread", check_callback = "_check_callback",
     is_running,
+    abort, advance = "_advance", call_later, cancelled, channel = "_sslobj",
+    check_handshake_timeout = "_check_handshake_timeout", check_shutdown_timeout =
+    "_check_shutdown_timeout", cipher, compression, do_handshake, force_close = "_force_close",
+    get_extra_info, getpeercert, pause_reading, peercert, pending, read, resume_reading,
+    server_hostname, server_side, ssl_object, tls_context = "sslcontext", unwrap, wrap_bio, write,
 }
 
 /// Objects of the standard library.
@@ -75,6 +80,8 @@ pub(crate) struct Imports {
     pub(crate) future_awaited_by: Option<Owned>,
     /// `constants._SendfileMode.TRY_NATIVE`.
     pub(crate) sendfile_native: Owned,
+    /// `constants._SendfileMode.FALLBACK`.
+    pub(crate) sendfile_fallback: Owned,
     /// `Server._attach` takes the transport since 3.13; before, it only counts.
     pub(crate) attach_takes_transport: bool,
     pub(crate) logger: Owned,
@@ -131,6 +138,7 @@ impl Imports {
             discard_from_awaited_by: get_opt(&native, "future_discard_from_awaited_by")?,
             future_awaited_by: get_opt(&*get(&native, "Future")?, "_asyncio_awaited_by")?,
             sendfile_native: get(&*get(&*submodule("constants")?, "_SendfileMode")?, "TRY_NATIVE")?,
+            sendfile_fallback: get(&*get(&*submodule("constants")?, "_SendfileMode")?, "FALLBACK")?,
             attach_takes_transport: attach_takes_transport(&base_events)?,
             logger: get(&*import_from("asyncio.log")?, "logger")?,
             context_keyword: tuple(&[&names.context])?,

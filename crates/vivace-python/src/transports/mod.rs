@@ -7,6 +7,7 @@
 //! | `address` | addresses as Python sees them |
 //! | `stream` | the class of a stream connection, its life from first to last callback |
 //! | `stream_read`, `stream_write` | bytes in, bytes out |
+//! | `stream_tls` | bytes in, if the protocol is TLS |
 //! | `stream_methods` | what Python can call and read |
 //! | `listener` | accepting connections |
 
@@ -16,6 +17,7 @@ pub(crate) mod socket;
 pub(crate) mod stream;
 mod stream_methods;
 mod stream_read;
+mod stream_tls;
 mod stream_write;
 
 use std::cell::RefCell;
@@ -24,7 +26,7 @@ use std::mem::MaybeUninit;
 use self::stream::Stream;
 use crate::event_loop::Loop;
 use crate::ffi::slot::Counted;
-use crate::ffi::{ClassBuilder, Instance, Owned, Ref, Result, Visitor};
+use crate::ffi::{ClassBuilder, Instance, Object, Owned, Ref, Result, Visitor};
 
 pub(crate) use stream_methods::make_class as make_stream_class;
 
@@ -48,6 +50,20 @@ impl Transports {
             buffer.resize(READ_SIZE, MaybeUninit::uninit());
         }
         body(&mut buffer)
+    }
+
+    /// Hands the buffer out, for what may run Python code; [`Self::give_buffer_back`] ends it.
+    /// Meanwhile the others have one of their own.
+    fn take_buffer(&self) -> Vec<MaybeUninit<u8>> {
+        let mut buffer = std::mem::take(&mut *self.buffer.borrow_mut());
+        if buffer.is_empty() {
+            buffer.resize(READ_SIZE, MaybeUninit::uninit());
+        }
+        buffer
+    }
+
+    fn give_buffer_back(&self, buffer: Vec<MaybeUninit<u8>>) {
+        *self.buffer.borrow_mut() = buffer;
     }
 
     fn add_dirty(&self, stream: Ref<Stream>) {
@@ -84,6 +100,12 @@ impl Instance<Loop> {
         }
         Ok(())
     }
+}
+
+/// `stream.write(data)`, for the engine's own protocols.
+#[inline]
+pub(crate) fn write_to(stream: &Instance<Stream>, data: &Object) -> Result<()> {
+    stream_write::write(stream, data)
 }
 
 /// The methods that make transports, for the Python half of the loop.

@@ -31,6 +31,7 @@ use crate::ffi::{
     allocate, context, error, imports, names, raise, text,
 };
 use crate::handles::Handle;
+use crate::tls::protocol::TlsProtocol;
 
 /// Where in its life a connection is, and what it is doing.
 #[derive(Default)]
@@ -54,6 +55,8 @@ pub(super) struct Incoming {
     pub(super) eof: Cell<bool>,
     /// The protocol is an `asyncio.BufferedProtocol`.
     pub(super) buffered: Cell<bool>,
+    /// The protocol is our own TLS: it is given the bytes natively.
+    pub(super) tls: Cell<bool>,
     /// How much the last read brought.
     pub(super) last_size: Cell<usize>,
 }
@@ -296,6 +299,7 @@ impl Instance<Stream> {
     pub(super) fn set_protocol(&self, protocol: &Object) -> Result<()> {
         let buffered = protocol.is_instance(&imports().buffered_protocol_class)?;
         self.incoming.buffered.set(buffered);
+        self.incoming.tls.set(protocol.exact::<TlsProtocol>().is_some());
         self.protocol.set(protocol.new_ref());
         Ok(())
     }

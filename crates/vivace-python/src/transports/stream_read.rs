@@ -5,6 +5,7 @@ use vivace_sys::socket::receive;
 
 use super::READ_SIZE;
 use super::stream::Stream;
+use super::stream_tls::read_into_tls;
 use crate::event_loop::Loop;
 use crate::ffi::bytes::{WritableBuffer, bytes_copied, bytes_filled, length};
 use crate::ffi::{Builtin, Instance, Owned, Result, error, names, raise, text};
@@ -16,7 +17,9 @@ const DIRECT_SIZE: usize = 32 * 1024;
 pub(super) fn read(this: &Instance<Loop>, stream: &Instance<Stream>) -> Result<()> {
     let mut taken = 0;
     while stream.is_reading() && !stream.incoming.eof.get() {
-        let outcome = if stream.incoming.buffered.get() {
+        let outcome = if stream.incoming.tls.get() {
+            read_into_tls(this, stream)?
+        } else if stream.incoming.buffered.get() {
             read_into_protocol(stream)?
         } else {
             read_bytes(this, stream)?
@@ -38,7 +41,7 @@ pub(super) fn read(this: &Instance<Loop>, stream: &Instance<Stream>) -> Result<(
     Ok(())
 }
 
-enum Outcome {
+pub(super) enum Outcome {
     /// Nothing more is there.
     Drained,
     /// The connection ended, one way or another.
@@ -50,7 +53,7 @@ enum Outcome {
 impl Outcome {
     /// After `count` bytes where `room` was: a short read has drained the socket, unless the
     /// end was reported together with the data.
-    fn after(stream: &Stream, count: usize, room: usize) -> Self {
+    pub(super) fn after(stream: &Stream, count: usize, room: usize) -> Self {
         if count < room && !stream.incoming.ended.get() { Self::Drained } else { Self::More(count) }
     }
 }
@@ -158,7 +161,7 @@ fn read_into_protocol(stream: &Instance<Stream>) -> Result<Outcome> {
 }
 
 #[cold]
-fn failed(stream: &Instance<Stream>, errno: Errno) -> Result<Outcome> {
+pub(super) fn failed(stream: &Instance<Stream>, errno: Errno) -> Result<Outcome> {
     if errno == Errno::AGAIN {
         return Ok(Outcome::Drained);
     }
@@ -169,7 +172,7 @@ fn failed(stream: &Instance<Stream>, errno: Errno) -> Result<Outcome> {
 
 /// The peer sends no more. The protocol decides whether the connection stays half open.
 #[cold]
-fn ended(stream: &Instance<Stream>) -> Result<Outcome> {
+pub(super) fn ended(stream: &Instance<Stream>) -> Result<Outcome> {
     let Some(protocol) = stream.protocol.get() else { return Ok(Outcome::Ended) };
     stream.incoming.eof.set(true);
     let keep_open =

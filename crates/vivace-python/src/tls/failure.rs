@@ -1,0 +1,74 @@
+//! Errors: which end the connection, which are reported, and to whom.
+
+use super::protocol::TlsProtocol;
+use super::state::State;
+use crate::ffi::{Builtin, Instance, Object, Owned, Raised, Result, error, imports, names, text};
+
+/// The exception, if it is an `Exception`; anything else goes on its way.
+pub(super) fn ordinary(raised: Raised) -> Result<Owned> {
+    if raised.matches(Builtin::Exception.object()) { Ok(raised.fetch()) } else { Err(raised) }
+}
+
+impl Instance<TlsProtocol> {
+    /// Closes what is below, at once.
+    pub(super) fn force_close_lower(&self, exception: Option<&Object>) -> Result<()> {
+        let Some(lower) = self.lower.get() else { return Ok(()) };
+        match lower.getattr_opt(&names().force_close)? {
+            Some(force_close) => force_close.call(&[exception.unwrap_or(text::none_ref())]),
+            // A transport of somebody else's has only the public method.
+            None => lower.call_method(&names().abort, &[]),
+        }
+        .map(drop)
+    }
+
+    /// Ends the connection without a word to the peer.
+    pub(super) fn abort(&self, exception: Option<&Object>) -> Result<()> {
+        self.state.set(State::Unwrapped);
+        self.force_close_lower(exception)
+    }
+
+    /// An error that ends the connection: reported unless it is the network's or TLS's.
+    pub(super) fn fatal_error(&self, exception: &Object, message: &str) -> Result<()> {
+        let lower = self.lower.get_or_none();
+        self.force_close_lower((!exception.is_none()).then_some(exception))?;
+        let Some(event_loop) = self.event_loop.get() else { return Ok(()) };
+        if error::is_exception_of(exception, Builtin::Os.object()) {
+            if event_loop.debug() {
+                let args = [self.object(), exception, &*text::string(message)?];
+                event_loop.object().call_method(&names().log_network_error, &args)?;
+            }
+            return Ok(());
+        }
+        if error::is_exception_of(exception, &imports().cancelled_error) {
+            return Ok(());
+        }
+        self.report(&lower, exception, message)
+    }
+
+    /// Tells the loop's exception handler.
+    pub(super) fn report(
+        &self,
+        transport: &Object,
+        exception: &Object,
+        message: &str,
+    ) -> Result<()> {
+        let context = text::dict()?;
+        text::dict_set(&context, &names().message, &*text::string(message)?)?;
+        text::dict_set(&context, &names().exception, exception)?;
+        text::dict_set(&context, &names().transport, transport)?;
+        text::dict_set(&context, &names().protocol, self.object())?;
+        let event_loop = self.event_loop()?;
+        event_loop.object().call_method(&names().call_exception_handler, &[&context]).map(drop)
+    }
+
+    /// Settles an error of reading or writing: an `Exception` ends the connection.
+    pub(super) fn settle(&self, outcome: Result<()>) -> Result<()> {
+        match outcome {
+            Ok(()) => Ok(()),
+            Err(raised) => {
+                let exception = ordinary(raised)?;
+                self.fatal_error(&exception, "Fatal error on SSL protocol")
+            }
+        }
+    }
+}

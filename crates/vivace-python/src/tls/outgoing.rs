@@ -1,0 +1,156 @@
+//! Bytes out: from the program through the engine to the lower transport.
+
+use vivace_core::stream::write_queue::Piece;
+
+use super::engine::Engine;
+use super::protocol::TlsProtocol;
+use super::state::State;
+use crate::ffi::bytes::Bytes;
+use crate::ffi::{Instance, Result, error, imports, names, text};
+use crate::transports::stream::Stream;
+use crate::transports::write_to;
+
+/// Writes after the end before the log is told of them, as in asyncio.
+const WARN_AFTER: u32 = 5;
+
+/// What fits one TLS record: small pieces are encrypted together, up to this.
+const RECORD: usize = 16 * 1024;
+
+/// Ciphertext that the engine collects before it is handed on: an engine does not give back
+/// the memory that it once needed.
+const KEEP: usize = 256 * 1024;
+
+impl Instance<TlsProtocol> {
+    /// `write` and `writelines` of the app side.
+    pub(super) fn write_app_data(&self, pieces: impl IntoIterator<Item = Bytes>) -> Result<()> {
+        if self.state.get().is_ending() {
+            let lost = self.lost_writes.get();
+            if lost >= WARN_AFTER {
+                let text = text::string("SSL connection is closed")?;
+                imports().logger.call_method(&names().warning, &[&text])?;
+            }
+            self.lost_writes.set(lost.saturating_add(1));
+            return Ok(());
+        }
+        for piece in pieces {
+            let emptied = self.backlog.borrow_mut().push(piece);
+            drop(emptied);
+        }
+        if self.state.get() == State::Wrapped { self.settle(self.encrypt()) } else { Ok(()) }
+    }
+
+    /// Encrypts what waits, sends what came of it.
+    pub(super) fn encrypt(&self) -> Result<()> {
+        let mut kept = 0;
+        while let Some((first, sent)) = self.next_piece() {
+            let taken = match &first {
+                Next::One(piece) => self.engine.write(&piece.bytes()[sent..])?,
+                Next::Joined(data) => self.engine.write(data)?,
+            };
+            let Some(count) = taken else { break };
+            self.encrypted(count);
+            kept += count;
+            if kept >= KEEP {
+                kept = 0;
+                self.send_output()?;
+            }
+        }
+        self.send_output()
+    }
+
+    fn encrypted(&self, count: usize) {
+        let mut done = self.backlog.borrow_mut().advance(count);
+        while let Some(piece) = done {
+            drop(piece);
+            done = self.backlog.borrow_mut().advance(0);
+        }
+    }
+
+    /// What to encrypt next: one piece from where it was left, or several small ones.
+    fn next_piece(&self) -> Option<(Next, usize)> {
+        let backlog = self.backlog.borrow();
+        let first = backlog.iter().next()?;
+        let rest = backlog.slices().next()?;
+        if backlog.pieces() == 1 || rest.len() >= RECORD {
+            return Some((Next::One(first.clone()), first.bytes().len() - rest.len()));
+        }
+        let mut joined = Vec::with_capacity(backlog.size().min(RECORD));
+        for slice in backlog.slices() {
+            let room = RECORD - joined.len();
+            joined.extend_from_slice(&slice[..slice.len().min(room)]);
+            if joined.len() == RECORD {
+                break;
+            }
+        }
+        Some((Next::Joined(joined), 0))
+    }
+
+    /// Hands ciphertext to the lower transport, unless it has asked us to wait.
+    pub(super) fn send_output(&self) -> Result<()> {
+        if !self.flow.lower_paused.get() {
+            self.send_all_output()?;
+        }
+        self.control_app_writing()
+    }
+
+    /// Hands ciphertext to the lower transport in any case: nothing comes after it.
+    pub(super) fn send_all_output(&self) -> Result<()> {
+        let Some(output) = self.engine.take_output()? else { return Ok(()) };
+        let Some(lower) = self.lower.get() else { return Ok(()) };
+        if let Some(stream) = lower.exact::<Stream>() {
+            return write_to(stream, output.object());
+        }
+        lower.call_method(&names().write, &[output.object()]).map(drop)
+    }
+
+    /// Bytes that wait here (not those in the lower transport).
+    pub(super) fn write_buffer_size(&self) -> Result<usize> {
+        Ok(self.engine.pending_output()? + self.backlog.borrow().size())
+    }
+
+    /// Tells the program to pause or to go on, if it is time.
+    pub(super) fn control_app_writing(&self) -> Result<()> {
+        let paused = self.flow.app_writing_paused.get();
+        if !paused && !self.flow.lower_paused.get() && self.backlog.borrow().is_empty() {
+            // All was handed on.
+            return Ok(());
+        }
+        let size = self.write_buffer_size()?;
+        let (low, high) = self.flow.write_limits.get();
+        let (method, message) = if size >= high && size > 0 && !paused {
+            (&names().pause_writing, "protocol.pause_writing() failed")
+        } else if size <= low && paused {
+            (&names().resume_writing, "protocol.resume_writing() failed")
+        } else {
+            return Ok(());
+        };
+        self.flow.app_writing_paused.set(!paused);
+        let Some(protocol) = self.app_protocol.get() else { return Ok(()) };
+        if let Err(raised) = protocol.call_method(method, &[]) {
+            let exception = raised.fetch();
+            if error::leaves_the_loop(&exception) {
+                return Err(error::raise_instance(exception));
+            }
+            let transport =
+                self.app_transport.get().map_or_else(text::none, |held| held.into_owned());
+            self.report(&transport, &exception, message)?;
+        }
+        Ok(())
+    }
+
+    /// `pause_writing()` of the lower transport.
+    pub(super) fn lower_pause_writing(&self) {
+        self.flow.lower_paused.set(true);
+    }
+
+    /// `resume_writing()` of the lower transport.
+    pub(super) fn lower_resume_writing(&self) -> Result<()> {
+        self.flow.lower_paused.set(false);
+        self.send_output()
+    }
+}
+
+enum Next {
+    One(Bytes),
+    Joined(Vec<u8>),
+}

@@ -1,0 +1,63 @@
+//! Bytes in, if the protocol of a connection is our own TLS: from the socket into the engine,
+//! without an object in between.
+
+use vivace_sys::Errno;
+use vivace_sys::socket::receive;
+
+use super::stream::Stream;
+use super::stream_read::{Outcome, ended, failed};
+use crate::event_loop::Loop;
+use crate::ffi::bytes::initialised;
+use crate::ffi::{Instance, Result};
+use crate::tls::protocol::TlsProtocol;
+
+/// What one read takes at most: what the engine keeps until it is decrypted stays small, and
+/// in the cache.
+const CHUNK: usize = 128 * 1024;
+
+enum Fed {
+    /// This many bytes.
+    Data(usize, Result<()>),
+    Failed(Errno),
+}
+
+/// Reads once, and lets TLS do what it can with it.
+pub(super) fn read_into_tls(this: &Instance<Loop>, stream: &Instance<Stream>) -> Result<Outcome> {
+    let Some(protocol) = stream.protocol.get() else { return Ok(Outcome::Ended) };
+    let Some(tls) = protocol.exact::<TlsProtocol>() else { return Ok(Outcome::Ended) };
+    let (count, fed) = match receive_and_feed(this, stream, tls) {
+        Some(Fed::Data(0, _)) => return ended(stream),
+        Some(Fed::Data(count, fed)) => (count, fed),
+        Some(Fed::Failed(errno)) => return failed(stream, errno),
+        None => return Ok(Outcome::Ended),
+    };
+    let outcome = Outcome::after(stream, count, CHUNK);
+    if matches!(outcome, Outcome::Drained) {
+        // Known before the callback: it may resume, close, or be told of new data.
+        stream.incoming.readable.set(false);
+    }
+    if let Err(raised) = fed.and_then(|()| tls.advance()) {
+        stream.protocol_failed(raised, "Fatal error: protocol.buffer_updated() call failed.")?;
+        return Ok(Outcome::Ended);
+    }
+    Ok(match outcome {
+        Outcome::Drained if stream.incoming.readable.get() => Outcome::More(count),
+        outcome => outcome,
+    })
+}
+
+fn receive_and_feed(
+    this: &Instance<Loop>,
+    stream: &Instance<Stream>,
+    tls: &Instance<TlsProtocol>,
+) -> Option<Fed> {
+    let fd = stream.socket.borrow()?;
+    let mut buffer = this.transports.take_buffer();
+    let fed = match receive(fd, &mut buffer[..CHUNK]) {
+        Ok(0) => Fed::Data(0, Ok(())),
+        Ok(count) => Fed::Data(count, tls.received(initialised(&buffer[..count]))),
+        Err(errno) => Fed::Failed(errno),
+    };
+    this.transports.give_buffer_back(buffer);
+    Some(fed)
+}
