@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import sys
+import signal
+import tempfile
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 from support import loops
 from support.certificates import Certificates
 from support.reports import Reports
+from support.script import run_script as run_in_new_python
 
 pytest_plugins = ["support.time_limit"]
 
@@ -111,10 +113,9 @@ def run(loop_factory: loops.LoopFactory, reports: Reports) -> Run:
 @pytest.fixture
 def run_script(loop_name: str, tmp_path: Path) -> Callable[..., Any]:
     """Run a script in a Python of its own, with ``new_event_loop`` imported for it."""
-    from support.script import run_script
 
     def run(source: str, *args: str, **options: Any) -> Any:
-        return run_script(tmp_path, loops.IMPORT_LINE[loop_name], source, *args, **options)
+        return run_in_new_python(tmp_path, loops.IMPORT_LINE[loop_name], source, *args, **options)
 
     return run
 
@@ -128,8 +129,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 @pytest.fixture
 def socket_path() -> Iterator[str]:
     """A short path for a Unix socket: the kernel allows 107 bytes, pytest's folders are longer."""
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="vv") as folder:
         yield os.path.join(folder, "s")
 
@@ -149,15 +148,16 @@ def open_descriptors(request: pytest.FixtureRequest) -> Iterator[None]:
             continue
     # Certificates, sockets of databases and so on come from fixtures of a wider scope, and
     # pytest's capture opens files as it likes.
-    leaked = {fd: name for fd, name in names.items() if name.startswith(("socket:", "pipe:", "anon_inode:"))}
+    leaked = {
+        fd: name
+        for fd, name in names.items()
+        if name.startswith(("socket:", "pipe:", "anon_inode:"))
+    }
     assert not leaked, f"file descriptors left open: {leaked}"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # A runner in the background starts its children with SIGINT ignored, and the tests of
     # KeyboardInterrupt would wait for ever.
-    import signal
-
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.set_asyncgen_hooks(None, None)

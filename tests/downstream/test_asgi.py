@@ -18,6 +18,7 @@ from support.sockets import listener
 
 def application():
     """A FastAPI app with a bit of everything."""
+
     @contextlib.asynccontextmanager
     async def lifespan(app):
         app.state.started = True
@@ -141,7 +142,10 @@ def test_tls(run, certificates):
     import httpx
 
     async def main():
-        options = {"ssl_certfile": str(certificates.server), "ssl_keyfile": str(certificates.server)}
+        options = {
+            "ssl_certfile": str(certificates.server),
+            "ssl_keyfile": str(certificates.server),
+        }
         async with serving(application(), **options) as address:
             port = address.partition(":")[2]
             async with httpx.AsyncClient(verify=certificates.client_context()) as client:
@@ -197,7 +201,8 @@ def test_the_command_line(loop_name, tmp_path):
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(tmp_path) + os.pathsep + os.environ.get("PYTHONPATH", "")},
+        env=os.environ
+        | {"PYTHONPATH": str(tmp_path) + os.pathsep + os.environ.get("PYTHONPATH", "")},
     )
     try:
         # The line that says it is ready.

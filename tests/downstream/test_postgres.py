@@ -128,6 +128,7 @@ def test_psycopg_notifications(run, postgres):
             async def hear():
                 async for notice in listener.notifies():
                     return notice.payload
+                raise AssertionError("the connection ended")
 
             hearing = asyncio.create_task(hear())
             await asyncio.sleep(0.01)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BODY = '''
+BODY = """
 import asyncio
 import pytest
 import pytest_asyncio
@@ -52,7 +52,7 @@ class TestScope:
 @pytest.mark.asyncio
 async def test_that_fails():
     raise ZeroDivisionError
-'''
+"""
 
 
 def pytest_in(folder, name, hook):
@@ -98,7 +98,9 @@ def test_by_loop_factory(loop_name, tmp_path):
 
 
 def test_by_policy(loop_name, tmp_path):
-    policy = "asyncio.DefaultEventLoopPolicy" if loop_name == "asyncio" else "vivace.EventLoopPolicy"
+    policy = (
+        "asyncio.DefaultEventLoopPolicy" if loop_name == "asyncio" else "vivace.EventLoopPolicy"
+    )
     hook = (
         f"import pytest, {loop_name}\n"
         "@pytest.fixture(scope='session')\n"

@@ -336,9 +336,7 @@ async def servers_and_clients(loop, context):
         return served[-1]
 
     server = await loop.create_server(make, "127.0.0.1", 0)
-    transport, protocol = await loop.create_connection(
-        Recorder, *server.sockets[0].getsockname()
-    )
+    transport, protocol = await loop.create_connection(Recorder, *server.sockets[0].getsockname())
     transport.write(b"x")
     while not served:
         await asyncio.sleep(0)
@@ -428,9 +426,7 @@ async def sendfile(loop, context):
 @kind(rounds=0.3)
 async def tls(loop, context):
     near, far = socket.socketpair()
-    accepting = asyncio.create_task(
-        loop.connect_accepted_socket(Recorder, far, ssl=context.server)
-    )
+    accepting = asyncio.create_task(loop.connect_accepted_socket(Recorder, far, ssl=context.server))
     transport, protocol = await loop.create_connection(
         Recorder, sock=near, ssl=context.client, server_hostname="localhost"
     )

@@ -211,9 +211,7 @@ def test_a_listener_made_by_hand(run):
     async def main():
         loop = asyncio.get_running_loop()
         with listener() as sock:
-            transport, client = await loop.create_connection(
-                BufferedRecorder, *sock.getsockname()
-            )
+            transport, client = await loop.create_connection(BufferedRecorder, *sock.getsockname())
             peer, _ = await loop.sock_accept(sock)
             with peer:
                 await loop.sock_sendall(peer, b"x" * 10_000)

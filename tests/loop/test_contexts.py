@@ -73,7 +73,9 @@ def test_a_callback_cannot_change_the_context_of_another(loop):
 def test_copy_context_inside_a_callback(loop):
     """The context is a real one even if it is empty."""
     seen = []
-    loop.call_soon(lambda: seen.append(len(list(contextvars.copy_context()))), context=contextvars.Context())
+    loop.call_soon(
+        lambda: seen.append(len(list(contextvars.copy_context()))), context=contextvars.Context()
+    )
     spin(loop)
     assert seen == [0]
 

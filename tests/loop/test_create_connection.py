@@ -193,9 +193,7 @@ def test_local_addr_of_another_family(run):
     async def main():
         loop = asyncio.get_running_loop()
         with listener() as sock, pytest.raises(OSError):
-            await loop.create_connection(
-                Recorder, *sock.getsockname(), local_addr=("::1", 0)
-            )
+            await loop.create_connection(Recorder, *sock.getsockname(), local_addr=("::1", 0))
 
     run(main())
 

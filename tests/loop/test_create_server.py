@@ -226,7 +226,9 @@ def test_port_in_use(run):
     async def main():
         loop = asyncio.get_running_loop()
         with listener() as sock:
-            with pytest.raises(OSError, match="error while attempting to bind on address") as caught:
+            with pytest.raises(
+                OSError, match="error while attempting to bind on address"
+            ) as caught:
                 await loop.create_server(Echo, *sock.getsockname())
             assert "address already in use" in str(caught.value).lower()
 

@@ -99,9 +99,7 @@ def test_the_right_thread_is_not_bothered(loop):
     spin(loop)
 
 
-@pytest.mark.parametrize(
-    "method", ["call_soon", "call_soon_threadsafe", "call_later", "call_at"]
-)
+@pytest.mark.parametrize("method", ["call_soon", "call_soon_threadsafe", "call_later", "call_at"])
 def test_coroutines_as_callbacks(loop, method):
     arguments = (0,) if method in ("call_later", "call_at") else ()
     loop.set_debug(True)

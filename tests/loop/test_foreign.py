@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 
 import pytest
 
@@ -68,6 +69,9 @@ TASKS = {
     "standard": lambda loop, coroutine: asyncio.Task(coroutine, loop=loop),
     "python": lambda loop, coroutine: python_classes()[1](coroutine, loop=loop),
 }
+if sys.version_info >= (3, 14):
+    # The C functions current_task and all_tasks no longer know the Python twin's tasks.
+    del TASKS["python"]
 FUTURES = {
     "of the loop": lambda loop: loop.create_future(),
     "standard": lambda loop: asyncio.Future(loop=loop),
@@ -185,9 +189,9 @@ def test_gather_over_everything(loop, make_future):
         future = make_future(loop)
         loop.call_soon(future.set_result, 0)
         tasks = [make(loop, value(number)) for number, make in enumerate(TASKS.values(), 1)]
-        return await asyncio.gather(future, *tasks, value(4))
+        return await asyncio.gather(future, *tasks, value(9))
 
-    assert loop.run_until_complete(main()) == [0, 1, 2, 3, 4]
+    assert loop.run_until_complete(main()) == [0, *range(1, len(TASKS) + 1), 9]
 
 
 def test_a_duck(loop, make_task):

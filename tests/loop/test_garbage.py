@@ -36,7 +36,7 @@ def test_a_loop_in_cycles(loop_factory):
     future = loop.create_future()
     future.add_done_callback(lambda _, loop=loop: None)
     loop.set_exception_handler(lambda *args, loop=loop: None)
-    loop.set_task_factory(lambda l, coro, loop=loop, **kw: asyncio.Task(coro, loop=l, **kw))
+    loop.set_task_factory(lambda its, coro, keep=loop, **kw: asyncio.Task(coro, loop=its, **kw))
     references = [weakref.ref(loop), weakref.ref(future), weakref.ref(timer)]
     loop.close()
     del loop, future, timer
@@ -137,8 +137,7 @@ def test_fifty_connections(run, factory):
             peer = served.pop()
             await peer.received(1)
             references += [
-                weakref.ref(thing)
-                for thing in (transport, protocol, peer, peer.transport)
+                weakref.ref(thing) for thing in (transport, protocol, peer, peer.transport)
             ]
             transport.close()
             await protocol.lost
@@ -326,15 +325,16 @@ def test_cancelled_connects(run):
 
 def test_transports_that_were_left_open_warn(run):
     async def main():
+        near, far = tcp_pair()
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(asyncio.Protocol, far)
         await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+        return near
 
-    near, far = tcp_pair()
-    with near, warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        run(main())
-        del far
+        near = run(main())
         gc.collect()
+    near.close()
     texts = [str(w.message) for w in caught if w.category is ResourceWarning]
     assert len([text for text in texts if "unclosed transport" in text]) == 2, texts

@@ -9,11 +9,7 @@ import pytest
 
 def assert_quiet(done, allowed=()):
     """Nothing on stderr but what is allowed."""
-    lines = [
-        line
-        for line in done.stderr.splitlines()
-        if not any(part in line for part in allowed)
-    ]
+    lines = [line for line in done.stderr.splitlines() if not any(part in line for part in allowed)]
     assert lines == [], done.stderr
 
 

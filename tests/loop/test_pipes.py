@@ -270,9 +270,7 @@ def test_reading_a_terminal(run):
         loop = asyncio.get_running_loop()
         master, slave = pty.openpty()
         tty.setraw(slave)
-        transport, protocol = await loop.connect_read_pipe(
-            ReadRecorder, os.fdopen(master, "rb", 0)
-        )
+        transport, protocol = await loop.connect_read_pipe(ReadRecorder, os.fdopen(master, "rb", 0))
         os.write(slave, b"hello")
         assert await protocol.received(5) == b"hello"
         os.close(slave)
@@ -420,4 +418,3 @@ def test_an_unclosed_pipe_warns(run):
                 gc.collect()
 
     run(main())
-

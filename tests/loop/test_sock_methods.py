@@ -21,7 +21,10 @@ def pair():
 @pytest.fixture
 def datagram_pair():
     """Two bound, non-blocking UDP sockets."""
-    with socket.socket(type=socket.SOCK_DGRAM) as near, socket.socket(type=socket.SOCK_DGRAM) as far:
+    with (
+        socket.socket(type=socket.SOCK_DGRAM) as near,
+        socket.socket(type=socket.SOCK_DGRAM) as far,
+    ):
         for sock in (near, far):
             sock.setblocking(False)
             sock.bind(("127.0.0.1", 0))

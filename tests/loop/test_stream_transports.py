@@ -495,9 +495,7 @@ def test_a_failing_eof_received(with_pair, reports):
         pair.peer.shutdown(socket.SHUT_WR)
         error = await pair.protocol.lost
         assert isinstance(error, ZeroDivisionError)
-        assert (
-            reports.take_one()["message"] == "Fatal error: protocol.eof_received() call failed."
-        )
+        assert reports.take_one()["message"] == "Fatal error: protocol.eof_received() call failed."
 
     with_pair(body, Broken)
 
@@ -686,7 +684,9 @@ def test_many_writes_to_a_lost_connection_are_logged(with_pair, caplog):
         await pair.protocol.lost
         for _ in range(10):
             pair.transport.write(b"x")
-        assert "socket.send() raised exception." in [record.getMessage() for record in caplog.records]
+        assert "socket.send() raised exception." in [
+            record.getMessage() for record in caplog.records
+        ]
 
     with_pair(body)
 
@@ -907,5 +907,3 @@ def test_fairness_between_connections(run):
                 await protocol.lost
 
     run(main())
-
-

@@ -125,9 +125,7 @@ def test_pipes_are_drained_before_the_end_is_told(run):
 
     async def main():
         for _ in range(5):
-            transport, protocol = await start(
-                *python("import sys; sys.stdout.write('x' * 200000)")
-            )
+            transport, protocol = await start(*python("import sys; sys.stdout.write('x' * 200000)"))
             await protocol.lost
             assert len(protocol.data[1]) == 200_000
             transport.close()

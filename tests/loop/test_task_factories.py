@@ -29,7 +29,8 @@ def record_calls(loop_factory, arguments):
         assert asyncio.iscoroutine(args[1])
         assert len(args) == 2
         calls.append(kwargs)
-        return asyncio.Task(args[1], loop=loop, context=kwargs.get("context"))
+        known = {key: kwargs[key] for key in ("name", "context") if key in kwargs}
+        return asyncio.Task(args[1], loop=loop, **known)
 
     try:
         loop.set_task_factory(factory)

@@ -634,17 +634,23 @@ def test_all_tasks_of_two_loops(loop, loop_factory):
 
 def test_enter_and_leave_task(loop):
     """Libraries call these to run a step of a task by hand."""
-    task = loop.create_task(nothing())
-    asyncio.tasks._enter_task(loop, task)
-    try:
-        if sys.version_info < (3, 14):
-            assert asyncio.current_task(loop) is task
-        with pytest.raises(RuntimeError):
-            asyncio.tasks._enter_task(loop, task)
-    finally:
-        asyncio.tasks._leave_task(loop, task)
-    assert asyncio.current_task(loop) is None
-    loop.run_until_complete(task)
+    task = loop.create_task(forever())
+    seen = []
+
+    def enter_and_leave():
+        asyncio.tasks._enter_task(loop, task)
+        try:
+            seen.append(asyncio.current_task())
+            with pytest.raises(RuntimeError):
+                asyncio.tasks._enter_task(loop, task)
+        finally:
+            asyncio.tasks._leave_task(loop, task)
+        seen.append(asyncio.current_task())
+
+    loop.call_soon(enter_and_leave)
+    spin(loop)
+    assert seen == [task, None]
+    finish(loop, task)
 
 
 # -- contexts, eager start ----------------------------------------------------------------------

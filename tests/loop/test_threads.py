@@ -208,7 +208,7 @@ def test_messages_between_two_loops(loop_factory):
         thread.start()
     bounce(0)
     assert done.wait(15)
-    for loop, thread in zip(loops, threads):
+    for loop, thread in zip(loops, threads, strict=True):
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()

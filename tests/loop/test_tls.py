@@ -60,7 +60,10 @@ def test_talk(run, certificates):
 
 def test_extra_info(run, certificates):
     async def main():
-        server_context, client_context = certificates.server_context(), certificates.client_context()
+        server_context, client_context = (
+            certificates.server_context(),
+            certificates.client_context(),
+        )
         async with await serve(server_context) as server:
             transport, client = await connect(server, client_context)
             served = await server.made.get()
@@ -300,7 +303,10 @@ def test_server_name_indication(run, certificates):
 
 def test_application_protocols(run, certificates):
     async def main():
-        server_context, client_context = certificates.server_context(), certificates.client_context()
+        server_context, client_context = (
+            certificates.server_context(),
+            certificates.client_context(),
+        )
         server_context.set_alpn_protocols(["h2", "http/1.1"])
         async with await serve(server_context) as server:
             for offered, chosen in ((["http/1.1"], "http/1.1"), (["h2", "http/1.1"], "h2")):
@@ -318,7 +324,10 @@ def test_application_protocols(run, certificates):
 
 def test_client_certificates(run, certificates):
     async def main():
-        server_context, client_context = certificates.server_context(), certificates.client_context()
+        server_context, client_context = (
+            certificates.server_context(),
+            certificates.client_context(),
+        )
         server_context.verify_mode = ssl.CERT_REQUIRED
         server_context.load_verify_locations(certificates.authority)
         client_context.load_cert_chain(certificates.client)
@@ -326,7 +335,9 @@ def test_client_certificates(run, certificates):
             transport, client = await connect(server, client_context)
             served = await server.made.get()
             await served.made
-            subject = dict(part[0] for part in served.transport.get_extra_info("peercert")["subject"])
+            subject = dict(
+                part[0] for part in served.transport.get_extra_info("peercert")["subject"]
+            )
             assert subject == {"commonName": "a client"}
             await end(client, served)
 
@@ -335,7 +346,10 @@ def test_client_certificates(run, certificates):
 
 def test_a_missing_client_certificate(run, certificates):
     async def main():
-        server_context, client_context = certificates.server_context(), certificates.client_context()
+        server_context, client_context = (
+            certificates.server_context(),
+            certificates.client_context(),
+        )
         server_context.verify_mode = ssl.CERT_REQUIRED
         server_context.load_verify_locations(certificates.authority)
         # With TLS 1.3 the client learns of it only when it reads.
@@ -349,7 +363,10 @@ def test_a_missing_client_certificate(run, certificates):
 
 def test_versions_and_ciphers(run, certificates):
     async def main():
-        server_context, client_context = certificates.server_context(), certificates.client_context()
+        server_context, client_context = (
+            certificates.server_context(),
+            certificates.client_context(),
+        )
         client_context.maximum_version = ssl.TLSVersion.TLSv1_2
         client_context.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
         async with await serve(server_context) as server:
@@ -364,7 +381,10 @@ def test_versions_and_ciphers(run, certificates):
 
 def test_no_version_in_common(run, certificates):
     async def main():
-        server_context, client_context = certificates.server_context(), certificates.client_context()
+        server_context, client_context = (
+            certificates.server_context(),
+            certificates.client_context(),
+        )
         server_context.minimum_version = ssl.TLSVersion.TLSv1_3
         client_context.maximum_version = ssl.TLSVersion.TLSv1_2
         async with await serve(server_context) as server:
@@ -461,9 +481,7 @@ def test_the_handshake_takes_too_long(run, certificates):
 
 def test_the_handshake_takes_too_long_for_the_server(run, certificates):
     async def main():
-        async with await serve(
-            certificates.server_context(), ssl_handshake_timeout=0.01
-        ) as server:
+        async with await serve(certificates.server_context(), ssl_handshake_timeout=0.01) as server:
             reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
             try:
                 assert await reader.read() == b""

@@ -6,7 +6,6 @@ import asyncio
 import ssl
 import threading
 
-import pytest
 from support.protocols import Recorder
 from support.sockets import listener
 

@@ -185,9 +185,7 @@ def main() -> int:
     print(f"seed {arguments.seed}, {arguments.seconds:g} s, {arguments.loop}", flush=True)
     faulthandler.enable()
     # Whatever happens it ends: three rounds after the time, with every stack printed.
-    faulthandler.dump_traceback_later(
-        arguments.seconds * 1.2 + arguments.round * 3 + 60, exit=True
-    )
+    faulthandler.dump_traceback_later(arguments.seconds * 1.2 + arguments.round * 3 + 60, exit=True)
     with tempfile.TemporaryDirectory() as folder:
         status = Soak(arguments, Certificates(Path(folder))).run()
     print("held" if status == 0 else f"FAILED with seed {arguments.seed}", flush=True)

@@ -71,7 +71,9 @@ def test_cancelled_connects_and_plain_sockets(run):
         loop = asyncio.get_running_loop()
         generator = random.Random(5)
 
-        async with await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, backlog=500) as server:
+        async with await loop.create_server(
+            asyncio.Protocol, "127.0.0.1", 0, backlog=500
+        ) as server:
             address = server.sockets[0].getsockname()
             for number in range(1000):
                 task = asyncio.create_task(loop.create_connection(asyncio.Protocol, *address))

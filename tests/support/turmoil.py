@@ -170,8 +170,10 @@ class Turmoil:
     def _token(self) -> bytes:
         """Bytes that nobody else sends, long enough not to come about by chance."""
         self._tokens += 1
-        return b"<%d:%d>" % (self._tokens, self.random.getrandbits(64)) * self.random.choice(
-            (1, 1, 10, 1000)
+        return (
+            b"<%d:%d>"
+            % (self._tokens, self.random.getrandbits(64))
+            * self.random.choice((1, 1, 10, 1000))
         )
 
     # -- canaries: descriptors that nobody but us may touch -------------------------------------
@@ -185,7 +187,7 @@ class Turmoil:
             return
         index = self.random.randrange(len(self._canaries))
         near, far, *stats = self._canaries.pop(index)
-        for descriptor, before in zip((near, far), stats):
+        for descriptor, before in zip((near, far), stats, strict=True):
             after = os.fstat(descriptor)
             if (after.st_dev, after.st_ino) != (before.st_dev, before.st_ino):
                 raise Mixed(f"descriptor {descriptor} is another file now")
@@ -389,9 +391,7 @@ class Turmoil:
             making.add_done_callback(lambda task: task.result().close())
             raise
         try:
-            await self._talk(
-                *await asyncio.open_connection(*server.sockets[0].getsockname())
-            )
+            await self._talk(*await asyncio.open_connection(*server.sockets[0].getsockname()))
         finally:
             server.close()
 
