@@ -190,15 +190,18 @@ pub(crate) fn bytes_copied<E>(
 ) -> Result<std::result::Result<Option<(Owned, usize)>, E>> {
     match fill(&mut *buffer) {
         Ok(0) => Ok(Ok(None)),
-        Ok(count) => {
-            let filled = &buffer[..count];
-            // SAFETY: `fill` wrote so many bytes; the callers pass `receive`, whose answer is
-            // the kernel's.
-            let filled = unsafe { std::slice::from_raw_parts(filled.as_ptr().cast(), count) };
-            Ok(Ok(Some((bytes(filled)?, count))))
-        }
+        Ok(count) => Ok(Ok(Some((bytes(initialised(&buffer[..count]))?, count)))),
         Err(error) => Ok(Err(error)),
     }
+}
+
+/// The part of a buffer that a system call has filled.
+///
+/// The callers pass just what `receive` said it wrote, or memory of a Python buffer, which is
+/// always initialised.
+pub(crate) fn initialised(filled: &[MaybeUninit<u8>]) -> &[u8] {
+    // SAFETY: what the callers promise (above).
+    unsafe { std::slice::from_raw_parts(filled.as_ptr().cast(), filled.len()) }
 }
 
 /// Copies `content` to the beginning of `memory`, which is at least as long.
