@@ -7,11 +7,11 @@
 //! | `asleep` | set by the loop before it blocks, cleared by whoever wakes it | `push` swaps it, so that of many pushes one wakes |
 //!
 //! A wake-up cannot be lost: the loop stores `asleep` and then looks at `filled`; a pusher
-//! stores `filled` and then looks at `asleep`. Both pairs are sequentially consistent, so at
-//! least one of the two sees the other.
+//! stores `filled` and then looks at `asleep`. Between store and look both have a sequentially
+//! consistent fence, so at least one of the two sees the other.
 
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, Ordering, fence};
 
 /// A queue into the loop.
 pub struct Inbox<T> {
@@ -49,6 +49,7 @@ impl<T> Inbox<T> {
 
     /// Says that the loop must look up, without an item.
     pub fn wake(&self) -> Wake {
+        fence(Ordering::SeqCst);
         if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
             Wake::Needed
         } else {
@@ -71,6 +72,7 @@ impl<T> Inbox<T> {
     /// The loop is about to block. `false`: it must not, something has arrived.
     pub fn fall_asleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         if self.is_filled() {
             self.asleep.store(false, Ordering::SeqCst);
             return false;
