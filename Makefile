@@ -195,5 +195,7 @@ wheels: ## builds a wheel for each Python and imports each in a clean environmen
 
 .PHONY: clean
 clean: ## removes what was built; .work (Python 3.14, results) stays
-	rm -rf target dist .venv .venv-3.* python/vivace/_native*.so .mypy_cache .ruff_cache .pytest_cache
-	find . -name __pycache__ -not -path './.work/*' -prune -exec rm -rf {} +
+	rm -rf target dist .venv .venv-3.* python/vivace/_native*.so
+	find . -path ./.work -prune -o -path ./.git -prune -o -type d \
+	    \( -name __pycache__ -o -name .mypy_cache -o -name .ruff_cache -o -name .pytest_cache \) \
+	    -prune -exec rm -rf {} +
