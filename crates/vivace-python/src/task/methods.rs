@@ -60,8 +60,13 @@ fn set_log_destroy_pending(this: &Instance<Task>, value: Option<&Object>) -> Res
 pub(crate) fn make_class() -> Result<Owned> {
     with_shared_methods(ClassBuilder::<Task>::new(
         c"vivace.Task",
-        c"Task(coro, *, loop=None, name=None, context=None, eager_start=False)\n--\n\n\
-          A coroutine that is being run; an asyncio.Task.",
+        if cfg!(Py_3_12) {
+            c"Task(coro, *, loop=None, name=None, context=None, eager_start=False)\n--\n\n\
+              A coroutine that is being run; an asyncio.Task."
+        } else {
+            c"Task(coro, *, loop=None, name=None, context=None)\n--\n\n\
+              A coroutine that is being run; an asyncio.Task."
+        },
     ))
     .onearg(c"set_result", c"Refused: a task sets its own.", set_result)
     .onearg(c"set_exception", c"Refused: a task sets its own.", set_exception)
