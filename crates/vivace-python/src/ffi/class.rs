@@ -807,11 +807,17 @@ impl<T: Class> ClassBuilder<T> {
 }
 
 /// The `__dict__` and the weak references of an instance whose base has neither.
-#[derive(Default)]
 #[repr(C)]
 pub(crate) struct Extras {
     dict: Slot,
     weakrefs: Cell<*mut ffi::PyObject>,
+}
+
+// By hand: a pointer has a default only since Rust 1.88.
+impl Default for Extras {
+    fn default() -> Self {
+        Self { dict: Slot::empty(), weakrefs: Cell::new(std::ptr::null_mut()) }
+    }
 }
 
 impl Extras {
