@@ -877,6 +877,7 @@ def test_an_unclosed_transport_warns(run):
     run(main())
 
 
+@pytest.mark.time_limit(90)
 def test_fairness_between_connections(run):
     """A connection that floods does not keep another from being served."""
 
@@ -893,7 +894,7 @@ def test_fairness_between_connections(run):
 
             async def send():
                 while not done:
-                    await loop.sock_sendall(flood_near, bytes(1 << 20))
+                    await loop.sock_sendall(flood_near, bytes(1 << 18))
                     flooded.data.clear()
 
             sending = asyncio.create_task(send())
