@@ -269,6 +269,25 @@ def test_no_wake_up_descriptor_without_handlers(loop):
         far.close()
 
 
+def test_the_previous_wake_up_descriptor_is_put_back(loop, loop_name):
+    if loop_name == "asyncio":
+        pytest.skip("the standard loop sets none in its place")
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    signal.set_wakeup_fd(near.fileno())
+    try:
+        loop.add_signal_handler(signal.SIGUSR1, loop.stop)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        loop.run_forever()
+        loop.remove_signal_handler(signal.SIGUSR1)
+        loop.close()
+        assert signal.set_wakeup_fd(-1) == near.fileno()
+    finally:
+        signal.set_wakeup_fd(-1)
+        near.close()
+        far.close()
+
+
 def test_two_loops_one_after_the_other(loop_factory):
     for _ in range(3):
         loop = loop_factory()
