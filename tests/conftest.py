@@ -34,13 +34,6 @@ class Run(Protocol):
     def __call__(self, main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T: ...
 
 
-def pytest_configure() -> None:
-    # A run started in the background of a shell inherits SIGINT ignored, and so would every
-    # child that a test means to end by it.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def pytest_collection_finish() -> None:
     # Everything imported so far lives for ever: taking it out of the collector's sight makes the
     # collection after each test cheap.
