@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.servers.process import folder, free_port, require, running, unprivileged
+from support.servers.process import environment, folder, free_port, require, running, unprivileged
 
 USER = "vivace"
 
@@ -50,6 +50,7 @@ def serve() -> Iterator[Postgres]:
             check=True,
             capture_output=True,
             cwd=path,
+            env=environment(),
         )
         port = free_port()
         server = Postgres("127.0.0.1", port, str(path))

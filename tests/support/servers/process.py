@@ -37,6 +37,15 @@ def unprivileged(user: str) -> list[str]:
     return [runuser, "-u", user, "--"]
 
 
+def environment() -> dict[str, str]:
+    """The environment of a server: without what is loaded into the interpreter under test.
+
+    A sanitizer is preloaded for the extension; in the programs of a database it would only find
+    theirs, and start them slowly or not at all.
+    """
+    return {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+
+
 @contextlib.contextmanager
 def folder(user: str) -> Iterator[Path]:
     """A folder that belongs to `user`, directly under /tmp: those of pytest are root's alone."""
@@ -73,7 +82,11 @@ def running(
     with open(log, "wb") as output:
         # A session of its own: a Ctrl-C at the terminal must not end it before the tests.
         process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=environment(),
         )
     try:
         deadline = time.monotonic() + START_SECONDS
