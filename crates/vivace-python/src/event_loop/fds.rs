@@ -116,8 +116,7 @@ impl Descriptors {
                 .add(fd, interest, mode)
                 .map_err(|errno| error::raise_os(errno.raw_os_error()))?;
         }
-        let old = self.table.borrow_mut().insert(fd, watch);
-        drop(old);
+        self.exchange(fd, watch);
         Ok(())
     }
 
@@ -289,22 +288,7 @@ fn remove(this: &Instance<Loop>, fileobj: &Object, side: Side) -> Result<Owned> 
     if this.flags.closed.get() {
         return Ok(text::boolean(false));
     }
-    let fd = match number_of(fileobj) {
-        Ok(fd) => fd,
-        Err(raised) => return remove_closed(this, fileobj, side, raised),
-    };
-    remove_number(this, fd, side)
-}
-
-/// A file object that was closed has no number any more: as in asyncio, it is not found.
-#[cold]
-fn remove_closed(
-    _this: &Instance<Loop>,
-    _fileobj: &Object,
-    _side: Side,
-    raised: crate::ffi::Raised,
-) -> Result<Owned> {
-    Err(raised)
+    remove_number(this, number_of(fileobj)?, side)
 }
 
 fn remove_number(this: &Instance<Loop>, fd: i32, side: Side) -> Result<Owned> {

@@ -8,7 +8,7 @@ use vivace_sys::wake_fd::WakeFd;
 
 use super::{Entry, Loop, Waiting};
 use crate::ffi::{
-    Builtin, ClassBuilder, Instance, Object, Owned, Result, error, names, raise, text, thread,
+    Builtin, ClassBuilder, Instance, Object, Owned, Result, error, names, raise, text,
 };
 
 fn open_waiting() -> std::result::Result<Waiting, vivace_sys::Errno> {
@@ -126,7 +126,6 @@ fn timer_handles(this: &Instance<Loop>) -> Result<Owned> {
 }
 
 pub(super) fn with_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
-    let _ = thread::ident;
     builder
         .init(init)
         .noargs(c"_open", c"Opens the descriptors that the loop waits with.", open)

@@ -108,8 +108,7 @@ fn call_at(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
     add_timer(this, when, callback, rest, context)
 }
 
-fn time(this: &Instance<Loop>) -> Result<Owned> {
-    let _: &Instance<Loop> = this;
+fn time(_this: &Instance<Loop>) -> Result<Owned> {
     text::float(clock::seconds(clock::monotonic_nanoseconds()))
 }
 

@@ -12,7 +12,7 @@ use vivace_sys::poller::{Events, Timeout};
 
 use super::{Entry, Loop, scheduling};
 use crate::ffi::{
-    ClassBuilder, Instance, Object, Owned, Raised, Ref, Result, context, error, names, text, thread,
+    ClassBuilder, Instance, Object, Owned, Raised, Result, context, error, names, text, thread,
 };
 use crate::future::core::ignore;
 use crate::handles::{self, AsHandle};
@@ -98,13 +98,10 @@ fn look(this: &Instance<Loop>, timeout: Timeout) -> Result<usize> {
         Err(Errno::INTR) => return thread::check_signals().map(|()| 0),
         Err(errno) => return Err(error::raise_os(errno.raw_os_error())),
     }
-    let count = dispatch(this, &waiting, &events);
-    if events.is_full() {
-        this.budget.borrow_mut().hurry();
-    }
-    Ok(count)
+    Ok(dispatch(this, &waiting, &events))
 }
 
+/// Queues whoever is to hear; the answer is how many events there were.
 fn dispatch(this: &Instance<Loop>, waiting: &super::Waiting, events: &Events) -> usize {
     let mut count = 0;
     for (fd, readiness) in events.iter() {
@@ -117,6 +114,9 @@ fn dispatch(this: &Instance<Loop>, waiting: &super::Waiting, events: &Events) ->
                 waiting.wake.drain();
             }
         }
+    }
+    if events.is_full() {
+        this.budget.borrow_mut().hurry();
     }
     count
 }
@@ -145,9 +145,6 @@ fn wait(this: &Instance<Loop>) -> Result<()> {
     match outcome {
         Ok(()) => {
             dispatch(this, &waiting, &events);
-            if events.is_full() {
-                this.budget.borrow_mut().hurry();
-            }
             Ok(())
         }
         Err(Errno::INTR) => thread::check_signals(),
@@ -312,7 +309,6 @@ fn run_once(this: &Instance<Loop>) -> Result<Owned> {
 }
 
 pub(super) fn with_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
-    let _: fn(Ref<Loop>) -> Owned = Ref::into_owned;
     builder.noargs(c"_run", c"Runs turns until stop() was called.", run_method).noargs(
         c"_run_once",
         c"Runs one turn.",

@@ -195,7 +195,6 @@ pub(crate) fn with_shared_methods<T: FutureLike>(builder: ClassBuilder<T>) -> Cl
 pub(crate) fn with_future_methods(
     builder: ClassBuilder<super::Future>,
 ) -> ClassBuilder<super::Future> {
-    let _ = imports();
     with_shared_methods(builder)
         .onearg(c"set_result", c"Ends it with a result.", set_result)
         .onearg(c"set_exception", c"Ends it with an exception.", set_exception)

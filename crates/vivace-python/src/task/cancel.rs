@@ -2,8 +2,8 @@
 
 use super::Task;
 use crate::ffi::{Args, Instance, Object, Owned, Result, imports, names, text};
+use crate::future::Future;
 use crate::future::await_iter::core_of;
-use crate::future::{Future, FutureLike};
 
 /// `cancel(msg=None)`: asks whatever it waits for to cancel, or throws at its next step.
 pub(super) fn cancel(this: &Instance<Task>, args: &Args<'_>) -> Result<Owned> {
@@ -55,6 +55,5 @@ pub(super) fn uncancel(this: &Instance<Task>) -> Result<Owned> {
             this.must_cancel.set(false);
         }
     }
-    let _: &crate::future::core::Core = FutureLike::core(&**this);
     text::integer(i64::from(this.cancel_requests.get()))
 }

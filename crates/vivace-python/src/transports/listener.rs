@@ -16,7 +16,7 @@ use crate::event_loop::Loop;
 use crate::event_loop::fds::Watch;
 use crate::ffi::{
     Args, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Raised, Result, Slot, Visitor,
-    allocate, context, error, imports, names, text,
+    allocate, context, error, names, text,
 };
 
 /// A listening socket that is being served.
@@ -222,7 +222,6 @@ pub(super) fn with_loop_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loo
 
 /// Makes the class.
 pub(crate) fn make_class() -> Result<Owned> {
-    let _ = imports();
     ClassBuilder::<Listener>::new(c"vivace.Listener", c"A listening socket being served.")
         .build(None)
 }
