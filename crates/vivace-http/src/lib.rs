@@ -1,0 +1,11 @@
+//! HTTP for vivace's server, without I/O, clock, threads or Python: bytes in, events out; what is
+//! to be sent is written to a buffer of the caller.
+//!
+//! - `h1`: HTTP/1.1, the server side: reading requests, writing responses.
+//!
+//! Nothing here panics on what a peer sends, keeps more than its limits allow, or reads a byte
+//! more often than a fixed number of times, however the bytes arrive.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod h1;
