@@ -4,9 +4,9 @@ use std::ffi::CStr;
 
 use pyo3::ffi;
 
-use super::error::{Raised, Result};
+use super::edge::edge_object;
+use super::error::Result;
 use super::object::{Object, Owned};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The definition of a function with one argument, bound to an object.
 pub(crate) struct Function(ffi::PyMethodDef);
@@ -24,16 +24,7 @@ unsafe extern "C" fn entry<B: Body>(
     argument: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     // SAFETY: a function made by `bind` has an object bound to it.
-    let body = || unsafe { B::call(Object::from_ptr(bound), Object::from_ptr(argument)) };
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(value)) => value.into_ptr(),
-        Ok(Err(Raised)) => std::ptr::null_mut(),
-        Err(_) => {
-            let Raised =
-                super::error::raise(super::error::Builtin::System, "vivace: internal error");
-            std::ptr::null_mut()
-        }
-    }
+    edge_object(|| unsafe { B::call(Object::from_ptr(bound), Object::from_ptr(argument)) })
 }
 
 impl Function {

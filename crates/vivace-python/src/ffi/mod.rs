@@ -7,6 +7,7 @@
 //! | `error` | the error indicator, raising and fetching |
 //! | `text` | strings, numbers, tuples, lists, dictionaries, imports |
 //! | `call` | calls by vectorcall, both ways |
+//! | `edge` | entry points from C: errors and panics |
 //! | `class`, `gc`, `freelist`, `nesting` | native classes |
 //! | `coroutine` | driving coroutines, `StopIteration` |
 //! | `context` | `contextvars` |
@@ -31,6 +32,7 @@ pub(crate) mod class;
 pub(crate) mod context;
 pub(crate) mod coroutine;
 pub(crate) mod descriptor;
+mod edge;
 pub(crate) mod error;
 mod freelist;
 pub(crate) mod function;

@@ -5,43 +5,15 @@
 //! closure, and a panic becomes a Python exception at that edge.
 
 use std::ffi::{c_int, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pyo3::ffi;
 
 use super::{Class, Instance};
 use crate::ffi::call::Args;
 use crate::ffi::coroutine::Sent;
-use crate::ffi::error::{Builtin, Raised, Result, raise};
+use crate::ffi::edge::{edge, edge_object};
+use crate::ffi::error::{Raised, Result};
 use crate::ffi::object::{Object, Owned};
-
-/// Runs the body of an entry point from C; a panic becomes `SystemError`.
-#[inline(always)]
-pub(super) fn edge<R>(on_error: R, body: impl FnOnce() -> Result<R>) -> R {
-    match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(value)) => value,
-        Ok(Err(Raised)) => on_error,
-        Err(payload) => {
-            raise_panic(&*payload);
-            on_error
-        }
-    }
-}
-
-#[cold]
-fn raise_panic(payload: &(dyn std::any::Any + Send)) {
-    let text = payload
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("no message");
-    let Raised = raise(Builtin::System, &format!("vivace: internal error: {text}"));
-}
-
-#[inline(always)]
-fn edge_object(body: impl FnOnce() -> Result<Owned>) -> *mut ffi::PyObject {
-    edge(std::ptr::null_mut(), || body().map(Owned::into_ptr))
-}
 
 /// Makes a value of a function type that has no size.
 #[inline(always)]

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use pyo3::ffi;
 
-use super::entry_points::edge;
 use super::{Class, ClassCell, Instance, allocate};
+use crate::ffi::edge::edge;
 use crate::ffi::error::{Builtin, Raised, raise};
 use crate::ffi::gc::Visitor;
 use crate::ffi::nesting;
