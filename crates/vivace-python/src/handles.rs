@@ -220,12 +220,39 @@ impl Handle {
     }
 }
 
-/// A struct that has the fields of a handle.
-pub(crate) trait AsHandle: Class {
+/// A struct that has the fields of a handle: from it, the class of such handles.
+pub(crate) trait AsHandle: Sized + 'static {
+    fn cell() -> &'static ClassCell;
+    fn empty() -> Self;
     fn handle(&self) -> &Handle;
 }
 
+impl<T: AsHandle> Class for T {
+    #[inline(always)]
+    fn cell() -> &'static ClassCell {
+        <T as AsHandle>::cell()
+    }
+    fn empty() -> Self {
+        <T as AsHandle>::empty()
+    }
+    fn traverse(&self, visitor: &mut Visitor) {
+        self.handle().traverse_fields(visitor);
+    }
+    fn clear(&self) {
+        self.handle().clear_fields();
+    }
+}
+
 impl AsHandle for Handle {
+    #[inline(always)]
+    fn cell() -> &'static ClassCell {
+        static CELL: ClassCell = ClassCell::new(KEEP);
+        &CELL
+    }
+    fn empty() -> Self {
+        Self::default()
+    }
+    #[inline(always)]
     fn handle(&self) -> &Handle {
         self
     }
@@ -245,12 +272,7 @@ impl ThreadSafeHandle {
 }
 
 impl AsHandle for ThreadSafeHandle {
-    fn handle(&self) -> &Handle {
-        &self.handle
-    }
-}
-
-impl Class for ThreadSafeHandle {
+    #[inline(always)]
     fn cell() -> &'static ClassCell {
         static CELL: ClassCell = ClassCell::new(KEEP);
         &CELL
@@ -258,11 +280,9 @@ impl Class for ThreadSafeHandle {
     fn empty() -> Self {
         Self::new(Handle::default())
     }
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.handle.traverse_fields(visitor);
-    }
-    fn clear(&self) {
-        self.handle.clear_fields();
+    #[inline(always)]
+    fn handle(&self) -> &Handle {
+        &self.handle
     }
 }
 
@@ -292,28 +312,7 @@ impl Deref for TimerHandle {
 }
 
 impl AsHandle for TimerHandle {
-    fn handle(&self) -> &Handle {
-        &self.handle
-    }
-}
-
-impl Class for Handle {
-    fn cell() -> &'static ClassCell {
-        static CELL: ClassCell = ClassCell::new(KEEP);
-        &CELL
-    }
-    fn empty() -> Self {
-        Self::default()
-    }
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.traverse_fields(visitor);
-    }
-    fn clear(&self) {
-        self.clear_fields();
-    }
-}
-
-impl Class for TimerHandle {
+    #[inline(always)]
     fn cell() -> &'static ClassCell {
         static CELL: ClassCell = ClassCell::new(KEEP);
         &CELL
@@ -321,11 +320,9 @@ impl Class for TimerHandle {
     fn empty() -> Self {
         Self::new(Handle::default(), f64::NAN)
     }
-    fn traverse(&self, visitor: &mut Visitor) {
-        self.traverse_fields(visitor);
-    }
-    fn clear(&self) {
-        self.clear_fields();
+    #[inline(always)]
+    fn handle(&self) -> &Handle {
+        &self.handle
     }
 }
 
