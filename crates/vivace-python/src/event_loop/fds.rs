@@ -205,10 +205,7 @@ fn number_of(fileobj: &Object) -> Result<i32> {
         match from_method {
             Ok(number) => number,
             Err(raised) => {
-                let cause = raised.fetch();
-                if error::leaves_the_loop(&cause) {
-                    return Err(error::raise_instance(cause));
-                }
+                drop(raised.fetch_for_report()?);
                 let text = text::repr(fileobj)?;
                 return Err(raise(Builtin::Value, &format!("Invalid file object: {text}")));
             }

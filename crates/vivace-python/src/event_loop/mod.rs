@@ -11,10 +11,12 @@
 //! | `turn` | one turn of the loop, and running until stopped |
 //! | `fds` | `add_reader`, `add_writer`, who owns a descriptor |
 //! | `lifecycle` | flags, closing, forking |
+//! | `report` | what the exception handler is told |
 
 pub(crate) mod entry;
 pub(crate) mod fds;
 mod lifecycle;
+mod report;
 mod scheduling;
 pub(crate) mod turn;
 

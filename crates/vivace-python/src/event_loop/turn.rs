@@ -244,10 +244,7 @@ fn run_callback(
     match context::run_in(context, || function.call(&[argument])) {
         Ok(_result) => Ok(()),
         Err(raised) => {
-            let exception = raised.fetch();
-            if error::leaves_the_loop(&exception) {
-                return Err(error::raise_instance(exception));
-            }
+            let exception = raised.fetch_for_report()?;
             let handle = handles::handle_for_report(this, function, argument, context)?;
             report(this, &handle, &exception)
         }
@@ -256,10 +253,7 @@ fn run_callback(
 
 #[cold]
 fn report_failure(this: &Instance<Loop>, handle: &Object, raised: Raised) -> Result<()> {
-    let exception = raised.fetch();
-    if error::leaves_the_loop(&exception) {
-        return Err(error::raise_instance(exception));
-    }
+    let exception = raised.fetch_for_report()?;
     report(this, handle, &exception)
 }
 

@@ -83,6 +83,14 @@ impl Raised {
         }
     }
 
+    /// The exception, for a report: the loop goes on. `SystemExit` and `KeyboardInterrupt` leave
+    /// the loop instead, and stay raised.
+    #[cold]
+    pub(crate) fn fetch_for_report(self) -> Result<Owned> {
+        let exception = self.fetch();
+        if leaves_the_loop(&exception) { Err(raise_instance(exception)) } else { Ok(exception) }
+    }
+
     fn lost() -> Self {
         raise(Builtin::System, "vivace: an error was reported without an exception")
     }

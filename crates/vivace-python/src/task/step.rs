@@ -252,10 +252,7 @@ fn yielded_foreign(task: &Instance<Task>, yielded: Owned) -> Result<()> {
         Ok(None) => Ok(()),
         Ok(Some(mistake)) => schedule_error(task, runtime_error(&mistake)?),
         Err(raised) => {
-            let exception = raised.fetch();
-            if error::leaves_the_loop(&exception) {
-                return Err(error::raise_instance(exception));
-            }
+            let exception = raised.fetch_for_report()?;
             schedule_error(task, exception)
         }
     }

@@ -32,6 +32,13 @@ pub(crate) struct Listener {
     backlog: Cell<usize>,
 }
 
+impl Listener {
+    /// In one list, so that neither the collector nor `clear` forgets one.
+    fn slots(&self) -> [&Slot; 5] {
+        [&self.socket, &self.factory, &self.server, &self.context, &self.tls]
+    }
+}
+
 impl Class for Listener {
     fn cell() -> &'static ClassCell {
         static CELL: ClassCell = ClassCell::new(0);
@@ -49,23 +56,17 @@ impl Class for Listener {
         }
     }
     fn traverse(&self, visitor: &mut Visitor) {
-        for slot in [&self.socket, &self.factory, &self.server, &self.context, &self.tls] {
-            visitor.slot(slot);
-        }
+        self.slots().iter().for_each(|slot| visitor.slot(slot));
     }
     fn clear(&self) {
-        for slot in [&self.socket, &self.factory, &self.server, &self.context, &self.tls] {
-            slot.clear();
-        }
+        self.slots().iter().for_each(|slot| slot.clear());
     }
 }
 
 /// Connections are waiting: takes up to a backlog of them.
 pub(crate) fn run(this: &Instance<Loop>, listener: &Instance<Listener>) -> Result<()> {
     let Some(context) = listener.context.get() else { return Ok(()) };
-    let outcome = context::run_in(&context, || accept_all(this, listener));
-    // The first step of a TLS connection is a task: it must not become the current one here.
-    outcome
+    context::run_in(&context, || accept_all(this, listener))
 }
 
 fn accept_all(this: &Instance<Loop>, listener: &Instance<Listener>) -> Result<()> {
@@ -140,10 +141,7 @@ fn connected_tls(
 /// A protocol factory that raises costs its own connection, nothing else.
 #[cold]
 fn creation_failed(this: &Instance<Loop>, raised: Raised) -> Result<()> {
-    let exception = raised.fetch();
-    if error::leaves_the_loop(&exception) {
-        return Err(error::raise_instance(exception));
-    }
+    let exception = raised.fetch_for_report()?;
     this.object().call_method(&names().accept_failed, &[&exception]).map(drop)
 }
 
@@ -160,10 +158,7 @@ fn back_off(this: &Instance<Loop>, listener: &Instance<Listener>, errno: Errno) 
 #[cold]
 fn failed(this: &Instance<Loop>, errno: Errno) -> Result<()> {
     let exception = error::os_error(errno.raw_os_error())?;
-    let context = text::dict()?;
-    text::dict_set(&context, &names().message, &*text::string("socket.accept() failed")?)?;
-    text::dict_set(&context, &names().exception, &exception)?;
-    this.object().call_method(&names().call_exception_handler, &[&context]).map(drop)
+    this.report("socket.accept() failed", &[(&names().exception, &exception)])
 }
 
 /// `_listen(sock, factory, tls, server, backlog)`.

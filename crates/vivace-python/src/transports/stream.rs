@@ -352,46 +352,30 @@ impl Instance<Stream> {
 
     /// An error that ends the connection: reported unless it is the network's.
     pub(super) fn fatal_error(&self, exception: &Object, message: &str) -> Result<()> {
-        if error::is_exception_of(exception, Builtin::Os.object()) {
-            self.log_network_error(exception, message)?;
-        } else if let Some(event_loop) = self.event_loop.get() {
-            self.report(&event_loop, exception, message)?;
+        if let Some(event_loop) = self.event_loop.get() {
+            if error::is_exception_of(exception, Builtin::Os.object()) {
+                event_loop.log_network_error(self.object(), exception, message)?;
+            } else {
+                self.report(&event_loop, exception, message)?;
+            }
         }
         self.force_close(Some(exception))
     }
 
-    /// Tells the loop's exception handler of a failure of this connection.
     pub(super) fn report(
         &self,
         event_loop: &Instance<Loop>,
         exception: &Object,
         message: &str,
     ) -> Result<()> {
-        let context = text::dict()?;
-        text::dict_set(&context, &names().message, &*text::string(message)?)?;
-        text::dict_set(&context, &names().exception, exception)?;
-        text::dict_set(&context, &names().transport, self.object())?;
-        text::dict_set(&context, &names().protocol, &self.protocol.get_or_none())?;
-        event_loop.object().call_method(&names().call_exception_handler, &[&context]).map(drop)
-    }
-
-    fn log_network_error(&self, exception: &Object, message: &str) -> Result<()> {
-        let Some(event_loop) = self.event_loop.get().filter(|event_loop| event_loop.debug()) else {
-            return Ok(());
-        };
-        let method = &names().log_network_error;
-        let message = text::string(message)?;
-        let args = [self.object(), exception, &*message];
-        event_loop.object().call_method(method, &args).map(drop)
+        let protocol = self.protocol.get_or_none();
+        event_loop.report_connection(message, exception, self.object(), &protocol)
     }
 
     /// Settles what a callback of the protocol raised: `KeyboardInterrupt` and `SystemExit`
     /// leave the loop, anything else ends the connection.
     pub(super) fn protocol_failed(&self, raised: Raised, message: &str) -> Result<()> {
-        let exception = raised.fetch();
-        if error::leaves_the_loop(&exception) {
-            return Err(error::raise_instance(exception));
-        }
+        let exception = raised.fetch_for_report()?;
         self.fatal_error(&exception, message)
     }
 
