@@ -201,11 +201,12 @@ impl<'a> Args<'a> {
 
     /// The one argument of a method, by position or by name.
     #[inline]
-    pub(crate) fn only(&self, function: &str, name: &str) -> Result<Option<&'a Object>> {
+    pub(crate) fn only(&self, function: &str, name: &str) -> Result<&'a Object> {
         if let ([value], true) = (self.positional, self.keywords.is_empty()) {
-            return Ok(Some(value));
+            return Ok(value);
         }
-        self.parse(function, [name], 1, 1).map(|[value]| value)
+        let [value] = self.parse(function, [name], 1, 1)?;
+        Ok(value.expect("invariant: it is required"))
     }
 
     /// Sorts the arguments of `function(*names, *rest, context=None)`: `call_soon` and its kin.

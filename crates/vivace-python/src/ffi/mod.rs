@@ -7,6 +7,7 @@
 //! | `error` | the error indicator, raising and fetching |
 //! | `text` | strings, numbers, tuples, lists, dictionaries, imports |
 //! | `call` | calls by vectorcall, both ways |
+//! | `answer` | what a method may answer |
 //! | `edge` | entry points from C: errors and panics |
 //! | `class`, `gc`, `freelist`, `nesting` | native classes |
 //! | `coroutine` | driving coroutines, `StopIteration` |
@@ -26,6 +27,7 @@
 //! `docs/unsafe.md` lists the blocks with what covers them.
 #![allow(unsafe_code)]
 
+mod answer;
 pub(crate) mod bytes;
 pub(crate) mod call;
 pub(crate) mod class;
@@ -50,6 +52,7 @@ pub(crate) mod tls_imports;
 pub(crate) mod weakref;
 pub(crate) mod window;
 
+pub(crate) use answer::Answer;
 pub(crate) use call::Args;
 pub(crate) use class::{
     Class, ClassBuilder, ClassCell, Extras, Instance, Ref, allocate, allocate_with,

@@ -33,32 +33,12 @@ impl Instance<TlsProtocol> {
         self.force_close_lower((!exception.is_none()).then_some(exception))?;
         let Some(event_loop) = self.event_loop.get() else { return Ok(()) };
         if error::is_exception_of(exception, Builtin::Os.object()) {
-            if event_loop.debug() {
-                let args = [self.object(), exception, &*text::string(message)?];
-                event_loop.object().call_method(&names().log_network_error, &args)?;
-            }
-            return Ok(());
+            return event_loop.log_network_error(self.object(), exception, message);
         }
         if error::is_exception_of(exception, &imports().cancelled_error) {
             return Ok(());
         }
-        self.report(&lower, exception, message)
-    }
-
-    /// Tells the loop's exception handler.
-    pub(super) fn report(
-        &self,
-        transport: &Object,
-        exception: &Object,
-        message: &str,
-    ) -> Result<()> {
-        let context = text::dict()?;
-        text::dict_set(&context, &names().message, &*text::string(message)?)?;
-        text::dict_set(&context, &names().exception, exception)?;
-        text::dict_set(&context, &names().transport, transport)?;
-        text::dict_set(&context, &names().protocol, self.object())?;
-        let event_loop = self.event_loop()?;
-        event_loop.object().call_method(&names().call_exception_handler, &[&context]).map(drop)
+        event_loop.report_connection(message, exception, &lower, self.object())
     }
 
     /// Settles an error of reading or writing: an `Exception` ends the connection.

@@ -6,11 +6,13 @@
 
 use std::mem::MaybeUninit;
 
+use vivace_core::stream::flow_control::Marks;
+
 use super::engine::{Engine, Read};
 use super::protocol::{Kind, TlsProtocol};
 use super::state::State;
 use crate::ffi::bytes::{Bytes, WritableBuffer, bytes_filled, copy_into};
-use crate::ffi::{Builtin, Instance, Owned, Raised, Result, names, raise, text};
+use crate::ffi::{Builtin, Instance, Raised, Result, names, raise, text};
 
 /// More than one record brings: a read with this much room is known to use it up.
 const ROOM: usize = 16 * 1024 + 512;
@@ -196,11 +198,8 @@ impl Instance<TlsProtocol> {
     }
 
     /// The call that `resume_reading` queued.
-    pub(super) fn advance_resumed(&self) -> Result<Owned> {
-        if self.state.get() != State::Handshake {
-            self.advance()?;
-        }
-        Ok(text::none())
+    pub(super) fn advance_resumed(&self) -> Result<()> {
+        if self.state.get() == State::Handshake { Ok(()) } else { self.advance() }
     }
 
     /// Pauses or resumes the lower transport by how much ciphertext is held.
@@ -212,7 +211,7 @@ impl Instance<TlsProtocol> {
         }
         let Some(lower) = self.lower.get() else { return Ok(()) };
         let size = self.engine.pending_input()?;
-        let (low, high) = self.flow.read_limits.get();
+        let Marks { low, high } = self.flow.read_marks.get();
         if size >= high && !paused {
             self.flow.lower_reading_paused.set(true);
             lower.call_method(&names().pause_reading, &[])?;

@@ -1,14 +1,15 @@
 //! Bytes out: from the program through the engine to the lower transport.
 
+use vivace_core::stream::flow_control::{Marks, Tell};
 use vivace_core::stream::write_queue::Piece;
 
 use super::engine::Engine;
 use super::protocol::TlsProtocol;
 use super::state::State;
 use crate::ffi::bytes::Bytes;
-use crate::ffi::{Instance, Result, error, imports, names, text};
+use crate::ffi::{Answer, Instance, Result, imports, names, text};
 use crate::transports::stream::Stream;
-use crate::transports::write_to;
+use crate::transports::{flow, write_to};
 
 /// Writes after the end before the log is told of them, as in asyncio.
 const WARN_AFTER: u32 = 5;
@@ -116,26 +117,21 @@ impl Instance<TlsProtocol> {
             return Ok(());
         }
         let size = self.write_buffer_size()?;
-        let (low, high) = self.flow.write_limits.get();
-        let (method, message) = if size >= high && size > 0 && !paused {
-            (&names().pause_writing, "protocol.pause_writing() failed")
+        let Marks { low, high } = self.flow.write_marks.get();
+        let tell = if size >= high && size > 0 && !paused {
+            Tell::Pause
         } else if size <= low && paused {
-            (&names().resume_writing, "protocol.resume_writing() failed")
+            Tell::Resume
         } else {
             return Ok(());
         };
-        self.flow.app_writing_paused.set(!paused);
-        let Some(protocol) = self.app_protocol.get() else { return Ok(()) };
-        if let Err(raised) = protocol.call_method(method, &[]) {
-            let exception = raised.fetch();
-            if error::leaves_the_loop(&exception) {
-                return Err(error::raise_instance(exception));
-            }
-            let transport =
-                self.app_transport.get().map_or_else(text::none, |held| held.into_owned());
-            self.report(&transport, &exception, message)?;
-        }
-        Ok(())
+        self.flow.app_writing_paused.set(tell == Tell::Pause);
+        let (Some(protocol), Some(event_loop)) = (self.app_protocol.get(), self.event_loop.get())
+        else {
+            return Ok(());
+        };
+        let transport = self.app_transport.get().into_python()?;
+        flow::tell(&event_loop, &transport, &protocol, tell)
     }
 
     /// `pause_writing()` of the lower transport.

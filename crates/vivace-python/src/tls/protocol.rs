@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 
+use vivace_core::stream::flow_control::Marks;
 use vivace_core::stream::write_queue::WriteQueue;
 
 use super::engine::Engine;
@@ -60,9 +61,8 @@ pub(super) struct Flow {
     pub(super) app_reading_paused: Cell<bool>,
     /// We have asked the program to pause writing.
     pub(super) app_writing_paused: Cell<bool>,
-    /// `(low, high)`.
-    pub(super) read_limits: Cell<(usize, usize)>,
-    pub(super) write_limits: Cell<(usize, usize)>,
+    pub(super) read_marks: Cell<Marks>,
+    pub(super) write_marks: Cell<Marks>,
 }
 
 /// asyncio's `FLOW_CONTROL_HIGH_WATER_SSL_READ` and `…_WRITE`.
@@ -126,8 +126,8 @@ impl TlsProtocol {
                 lower_reading_paused: Cell::new(false),
                 app_reading_paused: Cell::new(false),
                 app_writing_paused: Cell::new(false),
-                read_limits: Cell::new((READ_HIGH / 4, READ_HIGH)),
-                write_limits: Cell::new((WRITE_HIGH / 4, WRITE_HIGH)),
+                read_marks: Cell::new(Marks::under(READ_HIGH)),
+                write_marks: Cell::new(Marks::under(WRITE_HIGH)),
             },
             backlog: RefCell::default(),
             lost_writes: Cell::new(0),

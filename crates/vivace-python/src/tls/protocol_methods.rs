@@ -16,9 +16,10 @@ use crate::event_loop::Loop;
 use crate::ffi::bytes::{Bytes, WritableBuffer, initialised, new_buffer};
 use crate::ffi::tls_imports::tls_imports;
 use crate::ffi::{
-    Args, Builtin, ClassBuilder, Instance, Object, Owned, Ref, Result, Slot, allocate, imports,
-    names, raise, text,
+    Args, Builtin, ClassBuilder, Instance, Object, Owned, Result, Slot, allocate, imports, names,
+    raise, text,
 };
+use crate::transports::interface::fatal_error_given;
 
 type This = Instance<TlsProtocol>;
 
@@ -28,10 +29,6 @@ const FOREIGN_BUFFER: usize = 64 * 1024;
 /// asyncio's `SSL_HANDSHAKE_TIMEOUT` and `SSL_SHUTDOWN_TIMEOUT`, in seconds.
 const HANDSHAKE_TIMEOUT: f64 = 60.0;
 const SHUTDOWN_TIMEOUT: f64 = 30.0;
-
-fn none(outcome: Result<()>) -> Result<Owned> {
-    outcome.map(|()| text::none())
-}
 
 fn given(value: &Object) -> Option<&Object> {
     (!value.is_none()).then_some(value)
@@ -46,7 +43,7 @@ fn get_buffer(this: &This, _hint: &Object) -> Result<Owned> {
     Ok(buffer)
 }
 
-fn buffer_updated(this: &This, count: &Object) -> Result<Owned> {
+fn buffer_updated(this: &This, count: &Object) -> Result<()> {
     let count = text::to_i64(count)?;
     if let Some(owner) = this.buffer.get() {
         let mut buffer = WritableBuffer::of(&owner)?;
@@ -55,27 +52,19 @@ fn buffer_updated(this: &This, count: &Object) -> Result<Owned> {
         }
         this.received(initialised(&buffer.memory()[..count as usize]))?;
     }
-    none(this.advance())
+    this.advance()
 }
 
-fn data_received(this: &This, data: &Object) -> Result<Owned> {
+fn data_received(this: &This, data: &Object) -> Result<()> {
     let data = Bytes::from_data(data)?;
     this.received(data.as_slice())?;
-    none(this.advance())
+    this.advance()
 }
 
 fn extra_info(this: &This, args: &Args<'_>) -> Result<Owned> {
     let [name, default] = args.parse("_get_extra_info", ["name", "default"], 1, 2)?;
-    let Some(name) = name else { return Ok(text::none()) };
-    this.extra_info(name, default.unwrap_or(text::none_ref()))
-}
-
-fn fatal_error(this: &This, args: &Args<'_>) -> Result<Owned> {
-    let [exception, message] = args.parse("_fatal_error", ["exc", "message"], 1, 2)?;
-    let Some(exception) = exception else { return Ok(text::none()) };
-    let message =
-        message.map_or_else(|| "Fatal error on transport".to_owned(), text::to_string_lossy);
-    none(this.fatal_error(exception, &message))
+    let none = text::none_ref();
+    this.extra_info(name.unwrap_or(none), default.unwrap_or(none))
 }
 
 /// Makes the class.
@@ -87,16 +76,23 @@ pub(super) fn make_class() -> Result<Owned> {
     with_attributes(with_callbacks(builder))
         .with_dict(offset_of!(TlsProtocol, extras))
         .noargs(c"_check_handshake_timeout", c"A timer's callback.", |this: &This| {
-            none(this.check_handshake_timeout())
+            this.check_handshake_timeout()
         })
         .noargs(c"_check_shutdown_timeout", c"A timer's callback.", |this: &This| {
-            none(this.check_shutdown_timeout())
+            this.check_shutdown_timeout()
         })
         .noargs(c"_advance", c"Goes on after a pause.", |this: &This| this.advance_resumed())
         .onearg(c"_abort", c"Ends the connection at once.", |this: &This, exc: &Object| {
-            none(this.abort(given(exc)))
+            this.abort(given(exc))
         })
-        .keywords(c"_fatal_error", c"Reports an error and closes.", fatal_error)
+        .keywords(
+            c"_fatal_error",
+            c"Reports an error and closes.",
+            |this: &This, args: &Args<'_>| {
+                let (exception, message) = fatal_error_given(args)?;
+                this.fatal_error(exception, &message)
+            },
+        )
         .keywords(c"_get_extra_info", c"What is known of the connection.", extra_info)
         .build(Some(&imports().buffered_protocol_class))
 }
@@ -104,52 +100,42 @@ pub(super) fn make_class() -> Result<Owned> {
 fn with_callbacks(builder: ClassBuilder<TlsProtocol>) -> ClassBuilder<TlsProtocol> {
     builder
         .onearg(c"connection_made", c"Begins the handshake.", |this: &This, lower: &Object| {
-            none(this.connection_made(lower))
+            this.connection_made(lower)
         })
         .onearg(c"connection_lost", c"Ends everything.", |this: &This, exc: &Object| {
-            none(this.connection_lost(given(exc)))
+            this.connection_lost(given(exc))
         })
         .onearg(c"get_buffer", c"Memory for ciphertext.", get_buffer)
         .onearg(c"buffer_updated", c"Ciphertext has come.", buffer_updated)
         .onearg(c"data_received", c"Ciphertext has come.", data_received)
         .noargs(c"eof_received", c"The peer has ended.", |this: &This| {
-            let stay_open = this.lower_eof()?;
-            Ok(if stay_open { text::boolean(true) } else { text::none() })
+            this.lower_eof().map(|stay_open| stay_open.then_some(true))
         })
         .noargs(c"pause_writing", c"Keeps ciphertext back.", |this: &This| {
             this.lower_pause_writing();
-            Ok(text::none())
         })
         .noargs(c"resume_writing", c"Sends ciphertext again.", |this: &This| {
-            none(this.lower_resume_writing())
+            this.lower_resume_writing()
         })
 }
 
 fn with_attributes(builder: ClassBuilder<TlsProtocol>) -> ClassBuilder<TlsProtocol> {
     builder
-        .getter(c"_app_transport", |this: &This| {
-            Ok(this.app_transport.get().map_or_else(text::none, Ref::into_owned))
-        })
-        .getter(c"_loop", |this: &This| {
-            Ok(this.event_loop.get().map_or_else(text::none, Ref::into_owned))
-        })
-        .getter(c"_app_protocol", |this: &This| Ok(this.app_protocol.get_or_none()))
-        .getter(c"_protocol", |this: &This| Ok(this.app_protocol.get_or_none()))
-        .getter(c"_transport", |this: &This| Ok(this.lower.get_or_none()))
-        .getter(c"_extra", |this: &This| Ok(this.extra.get_or_none()))
-        .getter(c"_waiter", |this: &This| Ok(this.waits.waiter.get_or_none()))
-        .getter(c"_sslcontext", |this: &This| Ok(this.request.context.get_or_none()))
-        .getter(c"_sslobj", |this: &This| Ok(this.engine.ssl_object()))
-        .getter(c"_incoming", |this: &This| Ok(this.engine.incoming()))
-        .getter(c"_outgoing", |this: &This| Ok(this.engine.outgoing()))
-        .getter(c"_server_side", |this: &This| Ok(text::boolean(this.request.server_side.get())))
-        .getter(c"_server_hostname", |this: &This| Ok(this.request.server_hostname.get_or_none()))
-        .getter(c"_ssl_handshake_timeout", |this: &This| {
-            Ok(this.request.handshake_timeout.get_or_none())
-        })
-        .getter(c"_ssl_shutdown_timeout", |this: &This| {
-            Ok(this.request.shutdown_timeout.get_or_none())
-        })
+        .getter(c"_app_transport", |this: &This| this.app_transport.get())
+        .getter(c"_loop", |this: &This| this.event_loop.get())
+        .getter(c"_app_protocol", |this: &This| this.app_protocol.get())
+        .getter(c"_protocol", |this: &This| this.app_protocol.get())
+        .getter(c"_transport", |this: &This| this.lower.get())
+        .getter(c"_extra", |this: &This| this.extra.get())
+        .getter(c"_waiter", |this: &This| this.waits.waiter.get())
+        .getter(c"_sslcontext", |this: &This| this.request.context.get())
+        .getter(c"_sslobj", |this: &This| this.engine.ssl_object())
+        .getter(c"_incoming", |this: &This| this.engine.incoming())
+        .getter(c"_outgoing", |this: &This| this.engine.outgoing())
+        .getter(c"_server_side", |this: &This| this.request.server_side.get())
+        .getter(c"_server_hostname", |this: &This| this.request.server_hostname.get())
+        .getter(c"_ssl_handshake_timeout", |this: &This| this.request.handshake_timeout.get())
+        .getter(c"_ssl_shutdown_timeout", |this: &This| this.request.shutdown_timeout.get())
 }
 
 /// A time limit as it was given, or the default.

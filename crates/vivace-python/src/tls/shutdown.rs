@@ -94,10 +94,7 @@ impl Instance<TlsProtocol> {
         match answer {
             Ok(()) => Ok(()),
             Err(raised) => {
-                let exception = raised.fetch();
-                if error::leaves_the_loop(&exception) {
-                    return Err(error::raise_instance(exception));
-                }
+                let exception = raised.fetch_for_report()?;
                 self.fatal_error(&exception, "Error calling eof_received()")
             }
         }

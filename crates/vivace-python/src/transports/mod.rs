@@ -8,10 +8,14 @@
 //! | `stream` | the class of a stream connection, its life from first to last callback |
 //! | `stream_read`, `stream_write` | bytes in, bytes out |
 //! | `stream_tls` | bytes in, if the protocol is TLS |
-//! | `stream_methods` | what Python can call and read |
+//! | `interface` | what Python can call on any stream transport |
+//! | `flow` | asking a protocol to pause its writing |
+//! | `stream_methods` | what Python can call and read beside it |
 //! | `listener` | accepting connections |
 
 pub(crate) mod address;
+pub(crate) mod flow;
+pub(crate) mod interface;
 pub(crate) mod listener;
 pub(crate) mod socket;
 pub(crate) mod stream;

@@ -13,6 +13,9 @@ use crate::ffi::{Builtin, Instance, Owned, Result, error, names, raise, text};
 /// From this size on data is received straight into its `bytes`, below it is copied there.
 const DIRECT_SIZE: usize = 32 * 1024;
 
+pub(super) const BUFFER_UPDATED_FAILED: &str =
+    "Fatal error: protocol.buffer_updated() call failed.";
+
 /// Reads one connection for one turn: as much as there is, up to a bound.
 pub(super) fn read(this: &Instance<Loop>, stream: &Instance<Stream>) -> Result<()> {
     let mut taken = 0;
@@ -50,12 +53,28 @@ pub(super) enum Outcome {
     More(usize),
 }
 
-impl Outcome {
-    /// After `count` bytes where `room` was: a short read has drained the socket, unless the
-    /// end was reported together with the data.
-    pub(super) fn after(stream: &Stream, count: usize, room: usize) -> Self {
-        if count < room && !stream.incoming.ended.get() { Self::Drained } else { Self::More(count) }
+/// Hands what a read brought to the protocol: `count` bytes, where `room` was.
+///
+/// A short read has drained the socket, unless the end was reported together with the data.
+/// That is noted before the callback: it may resume, close, or be told of new data.
+#[inline(always)]
+pub(super) fn deliver(
+    stream: &Instance<Stream>,
+    count: usize,
+    room: usize,
+    failure: &str,
+    callback: impl FnOnce() -> Result<()>,
+) -> Result<Outcome> {
+    let drained = count < room && !stream.incoming.ended.get();
+    if drained {
+        stream.incoming.readable.set(false);
     }
+    if let Err(raised) = callback() {
+        stream.protocol_failed(raised, failure)?;
+        return Ok(Outcome::Ended);
+    }
+    let drained = drained && !stream.incoming.readable.get();
+    Ok(if drained { Outcome::Drained } else { Outcome::More(count) })
 }
 
 enum Received {
@@ -68,19 +87,10 @@ fn read_bytes(this: &Instance<Loop>, stream: &Instance<Stream>) -> Result<Outcom
         Received::Data(data, count, room) => (data, count, room),
         Received::Nothing(outcome) => return Ok(outcome),
     };
-    let outcome = Outcome::after(stream, count, room);
-    if matches!(outcome, Outcome::Drained) {
-        // Known before the callback: it may resume, close, or be told of new data.
-        stream.incoming.readable.set(false);
-    }
     let Some(protocol) = stream.protocol.get() else { return Ok(Outcome::Ended) };
-    if let Err(raised) = protocol.call_method(&names().data_received, &[&data]) {
-        stream.protocol_failed(raised, "Fatal error: protocol.data_received() call failed.")?;
-        return Ok(Outcome::Ended);
-    }
-    Ok(match outcome {
-        Outcome::Drained if stream.incoming.readable.get() => Outcome::More(count),
-        outcome => outcome,
+    const FAILURE: &str = "Fatal error: protocol.data_received() call failed.";
+    deliver(stream, count, room, FAILURE, || {
+        protocol.call_method(&names().data_received, &[&data]).map(drop)
     })
 }
 
@@ -145,18 +155,9 @@ fn read_into_protocol(stream: &Instance<Stream>) -> Result<Outcome> {
         Ok(count) => count,
         Err(errno) => return failed(stream, errno),
     };
-    let outcome = Outcome::after(stream, count, room);
-    if matches!(outcome, Outcome::Drained) {
-        stream.incoming.readable.set(false);
-    }
     let number = text::integer(count as i64)?;
-    if let Err(raised) = protocol.call_method(&names().buffer_updated, &[&number]) {
-        stream.protocol_failed(raised, "Fatal error: protocol.buffer_updated() call failed.")?;
-        return Ok(Outcome::Ended);
-    }
-    Ok(match outcome {
-        Outcome::Drained if stream.incoming.readable.get() => Outcome::More(count),
-        outcome => outcome,
+    deliver(stream, count, room, BUFFER_UPDATED_FAILED, || {
+        protocol.call_method(&names().buffer_updated, &[&number]).map(drop)
     })
 }
 

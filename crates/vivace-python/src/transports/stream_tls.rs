@@ -5,7 +5,7 @@ use vivace_sys::Errno;
 use vivace_sys::socket::receive;
 
 use super::stream::Stream;
-use super::stream_read::{Outcome, ended, failed};
+use super::stream_read::{BUFFER_UPDATED_FAILED, Outcome, deliver, ended, failed};
 use crate::event_loop::Loop;
 use crate::ffi::bytes::initialised;
 use crate::ffi::{Instance, Result};
@@ -31,19 +31,7 @@ pub(super) fn read_into_tls(this: &Instance<Loop>, stream: &Instance<Stream>) ->
         Some(Fed::Failed(errno)) => return failed(stream, errno),
         None => return Ok(Outcome::Ended),
     };
-    let outcome = Outcome::after(stream, count, CHUNK);
-    if matches!(outcome, Outcome::Drained) {
-        // Known before the callback: it may resume, close, or be told of new data.
-        stream.incoming.readable.set(false);
-    }
-    if let Err(raised) = fed.and_then(|()| tls.advance()) {
-        stream.protocol_failed(raised, "Fatal error: protocol.buffer_updated() call failed.")?;
-        return Ok(Outcome::Ended);
-    }
-    Ok(match outcome {
-        Outcome::Drained if stream.incoming.readable.get() => Outcome::More(count),
-        outcome => outcome,
-    })
+    deliver(stream, count, CHUNK, BUFFER_UPDATED_FAILED, || fed.and_then(|()| tls.advance()))
 }
 
 fn receive_and_feed(

@@ -9,6 +9,7 @@ use vivace_core::stream::flow_control::Tell;
 use vivace_sys::Errno;
 use vivace_sys::socket::{MAX_PIECES, send_many, send_one, shut_write};
 
+use super::flow;
 use super::stream::Stream;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::{Builtin, Instance, Object, Result, context, error, imports, names, raise, text};
@@ -210,21 +211,12 @@ fn failed(stream: &Instance<Stream>, errno: Errno) -> Result<()> {
     Ok(())
 }
 
-/// `pause_writing()` or `resume_writing()`; what they raise goes to the exception handler.
+/// Tells the protocol, if it is time.
 pub(super) fn tell_protocol(stream: &Instance<Stream>, tell: Option<Tell>) -> Result<()> {
-    let Some(tell) = tell else { return Ok(()) };
-    let Some(protocol) = stream.protocol.get() else { return Ok(()) };
-    let (method, message) = match tell {
-        Tell::Pause => (&names().pause_writing, "protocol.pause_writing() failed"),
-        Tell::Resume => (&names().resume_writing, "protocol.resume_writing() failed"),
-    };
-    if let Err(raised) = protocol.call_method(method, &[]) {
-        let exception = raised.fetch();
-        if error::leaves_the_loop(&exception) {
-            return Err(error::raise_instance(exception));
+    match (tell, stream.protocol.get(), stream.event_loop.get()) {
+        (Some(tell), Some(protocol), Some(event_loop)) => {
+            flow::tell(&event_loop, stream.object(), &protocol, tell)
         }
-        let event_loop = stream.event_loop()?;
-        stream.report(&event_loop, &exception, message)?;
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -15,6 +15,7 @@ use super::lifecycle::{
     entry_clear, entry_dealloc, entry_finalize, entry_new, entry_new_refused, entry_traverse,
 };
 use super::{Class, Extras, Instance};
+use crate::ffi::answer::Answer;
 use crate::ffi::call::Args;
 use crate::ffi::coroutine::Sent;
 use crate::ffi::error::Result;
@@ -64,62 +65,70 @@ impl<T: Class> ClassBuilder<T> {
         self
     }
 
+    fn attribute(
+        mut self,
+        name: &'static CStr,
+        get: ffi::getter,
+        set: Option<ffi::setter>,
+    ) -> Self {
+        self.getsets.push(ffi::PyGetSetDef {
+            name: name.as_ptr(),
+            get: Some(get),
+            set,
+            doc: std::ptr::null(),
+            closure: std::ptr::null_mut(),
+        });
+        self
+    }
+
     /// A method without arguments.
-    pub(crate) fn noargs<F>(self, name: &'static CStr, doc: &'static CStr, _: F) -> Self
+    pub(crate) fn noargs<F, A>(self, name: &'static CStr, doc: &'static CStr, _: F) -> Self
     where
-        F: Fn(&Instance<T>) -> Result<Owned> + Copy,
+        F: Fn(&Instance<T>) -> A + Copy,
+        A: Answer,
     {
-        let entry = ffi::PyMethodDefPointer { PyCFunction: entry_noargs::<T, F> };
+        let entry = ffi::PyMethodDefPointer { PyCFunction: entry_noargs::<T, F, A> };
         self.method(name, ffi::METH_NOARGS, entry, doc)
     }
 
     /// A method with one argument, by position.
-    pub(crate) fn onearg<F>(self, name: &'static CStr, doc: &'static CStr, _: F) -> Self
+    pub(crate) fn onearg<F, A>(self, name: &'static CStr, doc: &'static CStr, _: F) -> Self
     where
-        F: Fn(&Instance<T>, &Object) -> Result<Owned> + Copy,
+        F: Fn(&Instance<T>, &Object) -> A + Copy,
+        A: Answer,
     {
-        let entry = ffi::PyMethodDefPointer { PyCFunction: entry_onearg::<T, F> };
+        let entry = ffi::PyMethodDefPointer { PyCFunction: entry_onearg::<T, F, A> };
         self.method(name, ffi::METH_O, entry, doc)
     }
 
     /// A method with any arguments.
-    pub(crate) fn keywords<F>(self, name: &'static CStr, doc: &'static CStr, _: F) -> Self
+    pub(crate) fn keywords<F, A>(self, name: &'static CStr, doc: &'static CStr, _: F) -> Self
     where
-        F: Fn(&Instance<T>, &Args<'_>) -> Result<Owned> + Copy,
+        F: Fn(&Instance<T>, &Args<'_>) -> A + Copy,
+        A: Answer,
     {
-        let entry = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: entry_keywords::<T, F> };
+        let entry =
+            ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: entry_keywords::<T, F, A> };
         self.method(name, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, entry, doc)
     }
 
     /// An attribute that can be read.
-    pub(crate) fn getter<F>(mut self, name: &'static CStr, _: F) -> Self
+    pub(crate) fn getter<F, A>(self, name: &'static CStr, _: F) -> Self
     where
-        F: Fn(&Instance<T>) -> Result<Owned> + Copy,
+        F: Fn(&Instance<T>) -> A + Copy,
+        A: Answer,
     {
-        self.getsets.push(ffi::PyGetSetDef {
-            name: name.as_ptr(),
-            get: Some(entry_getter::<T, F>),
-            set: None,
-            doc: std::ptr::null(),
-            closure: std::ptr::null_mut(),
-        });
-        self
+        self.attribute(name, entry_getter::<T, F, A>, None)
     }
 
     /// An attribute that can be read and written.
-    pub(crate) fn property<F, G>(mut self, name: &'static CStr, _: F, _: G) -> Self
+    pub(crate) fn property<F, A, G>(self, name: &'static CStr, _: F, _: G) -> Self
     where
-        F: Fn(&Instance<T>) -> Result<Owned> + Copy,
+        F: Fn(&Instance<T>) -> A + Copy,
+        A: Answer,
         G: Fn(&Instance<T>, Option<&Object>) -> Result<()> + Copy,
     {
-        self.getsets.push(ffi::PyGetSetDef {
-            name: name.as_ptr(),
-            get: Some(entry_getter::<T, F>),
-            set: Some(entry_setter::<T, G>),
-            doc: std::ptr::null(),
-            closure: std::ptr::null_mut(),
-        });
-        self
+        self.attribute(name, entry_getter::<T, F, A>, Some(entry_setter::<T, G>))
     }
 
     pub(in crate::ffi) fn slot(mut self, slot: c_int, function: *mut c_void) -> Self {
@@ -207,14 +216,8 @@ impl<T: Class> ClassBuilder<T> {
                 doc: std::ptr::null(),
             });
         }
-        self.getsets.push(ffi::PyGetSetDef {
-            name: c"__dict__".as_ptr(),
-            get: Some(ffi::PyObject_GenericGetDict),
-            set: Some(ffi::PyObject_GenericSetDict),
-            doc: std::ptr::null(),
-            closure: std::ptr::null_mut(),
-        });
-        self
+        let set = Some(ffi::PyObject_GenericSetDict as ffi::setter);
+        self.attribute(c"__dict__", ffi::PyObject_GenericGetDict, set)
     }
 
     /// Makes the class, as a subclass of `base` if one is given.

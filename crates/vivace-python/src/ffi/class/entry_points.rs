@@ -9,6 +9,7 @@ use std::ffi::{c_int, c_void};
 use pyo3::ffi;
 
 use super::{Class, Instance};
+use crate::ffi::answer::Answer;
 use crate::ffi::call::Args;
 use crate::ffi::coroutine::Sent;
 use crate::ffi::edge::{edge, edge_object};
@@ -23,52 +24,58 @@ fn conjure<F: Copy>() -> F {
     unsafe { std::ptr::NonNull::<F>::dangling().read() }
 }
 
-pub(super) unsafe extern "C" fn entry_noargs<T: Class, F>(
+pub(super) unsafe extern "C" fn entry_noargs<T: Class, F, A>(
     slf: *mut ffi::PyObject,
     _: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject
 where
-    F: Fn(&Instance<T>) -> Result<Owned> + Copy,
+    F: Fn(&Instance<T>) -> A + Copy,
+    A: Answer,
 {
     // SAFETY: the method descriptor checked the type of `self`.
-    edge_object(|| conjure::<F>()(unsafe { Instance::from_ptr(slf) }))
+    edge_object(|| conjure::<F>()(unsafe { Instance::from_ptr(slf) }).into_python())
 }
 
-pub(super) unsafe extern "C" fn entry_onearg<T: Class, F>(
+pub(super) unsafe extern "C" fn entry_onearg<T: Class, F, A>(
     slf: *mut ffi::PyObject,
     arg: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject
 where
-    F: Fn(&Instance<T>, &Object) -> Result<Owned> + Copy,
+    F: Fn(&Instance<T>, &Object) -> A + Copy,
+    A: Answer,
 {
     // SAFETY: the method descriptor checked the type of `self`; the argument is alive.
-    edge_object(|| unsafe { conjure::<F>()(Instance::from_ptr(slf), Object::from_ptr(arg)) })
+    edge_object(|| unsafe {
+        conjure::<F>()(Instance::from_ptr(slf), Object::from_ptr(arg)).into_python()
+    })
 }
 
-pub(super) unsafe extern "C" fn entry_keywords<T: Class, F>(
+pub(super) unsafe extern "C" fn entry_keywords<T: Class, F, A>(
     slf: *mut ffi::PyObject,
     args: *const *mut ffi::PyObject,
     nargs: ffi::Py_ssize_t,
     names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject
 where
-    F: Fn(&Instance<T>, &Args<'_>) -> Result<Owned> + Copy,
+    F: Fn(&Instance<T>, &Args<'_>) -> A + Copy,
+    A: Answer,
 {
     // SAFETY: as above; the arguments are as vectorcall promises.
     edge_object(|| unsafe {
-        conjure::<F>()(Instance::from_ptr(slf), &Args::from_raw(args, nargs, names))
+        conjure::<F>()(Instance::from_ptr(slf), &Args::from_raw(args, nargs, names)).into_python()
     })
 }
 
-pub(super) unsafe extern "C" fn entry_getter<T: Class, F>(
+pub(super) unsafe extern "C" fn entry_getter<T: Class, F, A>(
     slf: *mut ffi::PyObject,
     _: *mut c_void,
 ) -> *mut ffi::PyObject
 where
-    F: Fn(&Instance<T>) -> Result<Owned> + Copy,
+    F: Fn(&Instance<T>) -> A + Copy,
+    A: Answer,
 {
     // SAFETY: the descriptor checked the type of `self`.
-    edge_object(|| conjure::<F>()(unsafe { Instance::from_ptr(slf) }))
+    edge_object(|| conjure::<F>()(unsafe { Instance::from_ptr(slf) }).into_python())
 }
 
 pub(super) unsafe extern "C" fn entry_setter<T: Class, F>(
