@@ -2,10 +2,18 @@
 //! to be sent is written to a buffer of the caller.
 //!
 //! - `h1`: HTTP/1.1, the server side: reading requests, writing responses.
+//! - For all versions of HTTP: `field` (header fields), `target` and `host` (what is asked for),
+//!   `status`, `date`, `proxy` (what a trusted proxy says of the client).
 //!
 //! Nothing here panics on what a peer sends, keeps more than its limits allow, or reads a byte
 //! more often than a fixed number of times, however the bytes arrive.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod date;
+pub mod field;
 pub mod h1;
+pub mod host;
+pub mod proxy;
+pub mod status;
+pub mod target;
