@@ -2,6 +2,7 @@
 //! to be sent is written to a buffer of the caller.
 //!
 //! - `h1`: HTTP/1.1, the server side: reading requests, writing responses.
+//! - `ws`: WebSocket with compression, the server side: reading and writing frames.
 //! - For all versions of HTTP: `field` (header fields), `target` and `host` (what is asked for),
 //!   `status`, `date`, `proxy` (what a trusted proxy says of the client).
 //!
@@ -17,3 +18,4 @@ pub mod host;
 pub mod proxy;
 pub mod status;
 pub mod target;
+pub mod ws;
