@@ -23,11 +23,13 @@
 //! | `function` | built-in functions bound to an object |
 //! | `window` | memory shown to a C function for one call |
 //! | `tls_imports` | the standard library's TLS types |
+//! | `asgi_names` | the strings of the ASGI specification |
 //!
 //! `docs/unsafe.md` lists the blocks with what covers them.
 #![allow(unsafe_code)]
 
 mod answer;
+pub(crate) mod asgi_names;
 pub(crate) mod bytes;
 pub(crate) mod call;
 pub(crate) mod class;

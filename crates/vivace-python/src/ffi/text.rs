@@ -264,3 +264,101 @@ pub(crate) fn frozenset(items: impl IntoIterator<Item = Owned>) -> Result<Owned>
     // SAFETY: a live list; a new reference or null.
     unsafe { Owned::from_new(ffi::PyFrozenSet_New(items.as_ptr())) }
 }
+
+/// A copy of a dictionary.
+#[inline]
+pub(crate) fn dict_copy(dict: &Object) -> Result<Owned> {
+    // SAFETY: a live object; anything but a dict is answered with SystemError.
+    unsafe { Owned::from_new(ffi::PyDict_Copy(dict.as_ptr())) }
+}
+
+/// `(first, second)`.
+#[inline]
+pub(crate) fn pair(first: Owned, second: Owned) -> Result<Owned> {
+    // SAFETY: both places are filled once, with references that are given away.
+    unsafe {
+        let tuple = Owned::from_new(ffi::PyTuple_New(2))?;
+        ffi::PyTuple_SET_ITEM(tuple.as_ptr(), 0, first.into_ptr());
+        ffi::PyTuple_SET_ITEM(tuple.as_ptr(), 1, second.into_ptr());
+        Ok(tuple)
+    }
+}
+
+/// A list of `length` items, made one after another by `item`, which runs no Python code.
+#[inline]
+pub(crate) fn list_of(
+    length: usize,
+    mut item: impl FnMut(usize) -> Result<Owned>,
+) -> Result<Owned> {
+    // SAFETY: a new list of empty places, which is ours alone until it is handed out; each
+    // place is filled once. Places left empty by an error are passed over by its destructor.
+    unsafe {
+        let list = Owned::from_new(ffi::PyList_New(length as ffi::Py_ssize_t))?;
+        for index in 0..length {
+            let item = item(index)?;
+            ffi::PyList_SET_ITEM(list.as_ptr(), index as ffi::Py_ssize_t, item.into_ptr());
+        }
+        Ok(list)
+    }
+}
+
+/// The two items of a sequence of two, as headers are given: a tuple or a list, mostly.
+pub(crate) fn two_items(object: &Object) -> Result<Option<(Owned, Owned)>> {
+    if is_tuple(object) {
+        if tuple_len(object) != 2 {
+            return Ok(None);
+        }
+        return Ok(Some((tuple_get(object, 0).new_ref(), tuple_get(object, 1).new_ref())));
+    }
+    let items = iterate(object)?;
+    let [first, second] = &items[..] else { return Ok(None) };
+    Ok(Some((first.clone(), second.clone())))
+}
+
+/// Calls `each` with every item of an iterable; tuples and lists without an iterator. `each`
+/// may run Python code.
+pub(crate) fn for_each(
+    iterable: &Object,
+    mut each: impl FnMut(&Object) -> Result<()>,
+) -> Result<()> {
+    if is_tuple(iterable) {
+        for index in 0..tuple_len(iterable) {
+            each(tuple_get(iterable, index))?;
+        }
+        return Ok(());
+    }
+    // SAFETY: a list, by the check; the length is read anew for each item, and the item is
+    // owned while it is used, since the list may change meanwhile.
+    unsafe {
+        if ffi::PyList_CheckExact(iterable.as_ptr()) == 1 {
+            let mut index = 0;
+            while index < ffi::PyList_GET_SIZE(iterable.as_ptr()) {
+                let item = ffi::PyList_GET_ITEM(iterable.as_ptr(), index);
+                each(&*Object::from_ptr(item).new_ref())?;
+                index += 1;
+            }
+            return Ok(());
+        }
+    }
+    iterate(iterable)?.iter().try_for_each(|item| each(item))
+}
+
+/// Whether the object is a dictionary.
+pub(crate) fn is_dict(object: &Object) -> bool {
+    // SAFETY: a live object.
+    unsafe { ffi::PyDict_Check(object.as_ptr()) == 1 }
+}
+
+/// The text of a str, lent to `body`; one with lone surrogates is an error.
+pub(crate) fn with_str<R>(text: &Object, body: impl FnOnce(&str) -> R) -> Result<R> {
+    let mut length = 0;
+    // SAFETY: a live object; the buffer belongs to it and lives as long; CPython's UTF-8.
+    unsafe {
+        let data = ffi::PyUnicode_AsUTF8AndSize(text.as_ptr(), &mut length);
+        if data.is_null() {
+            return Err(Raised);
+        }
+        let bytes = std::slice::from_raw_parts(data.cast::<u8>(), length as usize);
+        Ok(body(std::str::from_utf8_unchecked(bytes)))
+    }
+}

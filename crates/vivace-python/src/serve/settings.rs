@@ -1,0 +1,167 @@
+//! What a service was told: the attributes of `vivace.serve`'s settings, read once.
+
+use crate::ffi::bytes::Bytes;
+use crate::ffi::{Object, Owned, Result, text};
+
+/// Bounds on what a client may do and use.
+#[derive(Default)]
+pub(super) struct Limits {
+    /// Bytes a second that a request's body must come with, on average; 0: any.
+    pub(super) body_rate: u64,
+    pub(super) body_size: Option<u64>,
+    pub(super) headers: usize,
+    pub(super) header_size: usize,
+    /// Requests in flight.
+    pub(super) concurrency: Option<usize>,
+    /// Requests that may wait beyond that.
+    pub(super) queue: usize,
+    pub(super) connections_per_address: Option<usize>,
+    pub(super) max_requests: Option<u64>,
+}
+
+/// How long things may take, in seconds.
+#[derive(Default)]
+pub(super) struct Timeouts {
+    pub(super) keep_alive: f64,
+    pub(super) request_header: f64,
+    pub(super) write: f64,
+    pub(super) request: Option<f64>,
+}
+
+/// What concerns WebSockets.
+#[derive(Default)]
+pub(super) struct WebSockets {
+    pub(super) enabled: bool,
+    pub(super) max_size: usize,
+    pub(super) max_queue: usize,
+    pub(super) ping_interval: Option<f64>,
+    pub(super) ping_timeout: Option<f64>,
+    pub(super) per_message_deflate: bool,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Settings {
+    pub(super) root_path: String,
+    /// Header lines that every response gets, as they are sent.
+    pub(super) default_headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) date_header: bool,
+    pub(super) proxy_headers: bool,
+    pub(super) forwarded_allow_ips: Vec<String>,
+    pub(super) access_log: bool,
+    pub(super) access_log_format: String,
+    pub(super) access_log_colors: bool,
+    pub(super) reset_contextvars: bool,
+    pub(super) cancel_on_disconnect: bool,
+    pub(super) http2: bool,
+    pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
+    pub(super) ws: WebSockets,
+}
+
+/// Reads attributes of the settings object.
+struct Reader<'a>(&'a Object);
+
+impl Reader<'_> {
+    fn get(&self, name: &str) -> Result<Owned> {
+        self.0.getattr(&*text::interned(name)?)
+    }
+
+    fn given(&self, name: &str) -> Result<Option<Owned>> {
+        let value = self.get(name)?;
+        Ok((!value.is_none()).then_some(value))
+    }
+
+    fn flag(&self, name: &str) -> Result<bool> {
+        self.get(name)?.is_true()
+    }
+
+    fn text(&self, name: &str) -> Result<String> {
+        Ok(text::to_string_lossy(&*self.get(name)?))
+    }
+
+    fn seconds(&self, name: &str) -> Result<f64> {
+        text::to_f64(&*self.get(name)?)
+    }
+
+    fn seconds_given(&self, name: &str) -> Result<Option<f64>> {
+        self.given(name)?.map_or(Ok(None), |value| text::to_f64(&value).map(Some))
+    }
+
+    fn number(&self, name: &str) -> Result<u64> {
+        text::to_u64(&*self.get(name)?)
+    }
+
+    fn number_given(&self, name: &str) -> Result<Option<u64>> {
+        self.given(name)?.map_or(Ok(None), |value| text::to_u64(&value).map(Some))
+    }
+
+    fn size(&self, name: &str) -> Result<usize> {
+        Ok(usize::try_from(self.number(name)?).unwrap_or(usize::MAX))
+    }
+
+    fn size_given(&self, name: &str) -> Result<Option<usize>> {
+        let number = self.number_given(name)?;
+        Ok(number.map(|number| usize::try_from(number).unwrap_or(usize::MAX)))
+    }
+
+    fn headers(&self, name: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut headers = Vec::new();
+        for item in text::iterate(&*self.get(name)?)? {
+            if let Some((name, value)) = text::two_items(&item)? {
+                let (name, value) = (Bytes::from_bytes(name)?, Bytes::from_bytes(value)?);
+                headers.push((name.as_slice().to_vec(), value.as_slice().to_vec()));
+            }
+        }
+        Ok(headers)
+    }
+
+    fn texts(&self, name: &str) -> Result<Vec<String>> {
+        let items = text::iterate(&*self.get(name)?)?;
+        Ok(items.iter().map(|item| text::to_string_lossy(item)).collect())
+    }
+}
+
+impl Settings {
+    /// Reads `settings`; the names are those of the command line's flags.
+    pub(super) fn read(settings: &Object) -> Result<Self> {
+        let read = Reader(settings);
+        Ok(Self {
+            root_path: read.text("root_path")?,
+            default_headers: read.headers("default_headers")?,
+            date_header: read.flag("date_header")?,
+            proxy_headers: read.flag("proxy_headers")?,
+            forwarded_allow_ips: read.texts("forwarded_allow_ips")?,
+            access_log: read.flag("access_log")?,
+            access_log_format: read.text("access_log_format")?,
+            access_log_colors: read.flag("access_log_colors")?,
+            reset_contextvars: read.flag("reset_contextvars")?,
+            cancel_on_disconnect: read.flag("cancel_on_disconnect")?,
+            http2: read.flag("http2")?,
+            limits: Limits {
+                body_rate: read.number("limit_body_rate")?,
+                body_size: read.number_given("limit_body_size")?,
+                headers: read.size("limit_headers")?,
+                header_size: read.size("limit_header_size")?,
+                concurrency: read.size_given("limit_concurrency")?,
+                queue: read.size("limit_queue")?,
+                connections_per_address: read.size_given("limit_connections_per_address")?,
+                max_requests: read.number_given("limit_max_requests")?,
+            },
+            timeouts: Timeouts {
+                keep_alive: read.seconds("timeout_keep_alive")?,
+                request_header: read.seconds("timeout_request_header")?,
+                write: read.seconds("timeout_write")?,
+                request: read.seconds_given("timeout_request")?,
+            },
+            ws: WebSockets {
+                enabled: read.flag("ws")?,
+                max_size: read.size("ws_max_size")?,
+                max_queue: read.size("ws_max_queue")?,
+                ping_interval: read.seconds_given("ws_ping_interval")?,
+                ping_timeout: read.seconds_given("ws_ping_timeout")?,
+                per_message_deflate: read.flag("ws_per_message_deflate")?,
+            },
+        })
+    }
+}
