@@ -81,6 +81,19 @@ fn add_timer(
     Ok(timer.into_owned())
 }
 
+impl Instance<Loop> {
+    /// `loop.time()`.
+    pub(crate) fn now(&self) -> Result<f64> {
+        now(self)
+    }
+
+    /// `loop.call_at(when, callback, *args)`.
+    pub(crate) fn call_at(&self, when: f64, callback: &Object, args: &[&Object]) -> Result<Owned> {
+        self.check_open()?;
+        add_timer(self, when, callback, args, None)
+    }
+}
+
 fn call_later(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
     let ([delay, callback], rest, context) = args.with_rest("call_later", ["delay", "callback"])?;
     if delay.is_none() {

@@ -95,9 +95,12 @@ fn send(this: &Instance<AwaitIter>, _value: &Object) -> Result<Owned> {
     }
 }
 
-fn throw(this: &Instance<AwaitIter>, args: &Args<'_>) -> Result<Owned> {
+/// The exception that a `throw()` of a coroutine's is called with, in its old form or its new.
+pub(crate) fn exception_to_throw(args: &Args<'_>) -> Result<Owned> {
     let [kind, value, traceback] = args.parse("throw", ["type", "value", "traceback"], 1, 3)?;
-    let Some(kind) = kind else { return Ok(text::none()) };
+    let Some(kind) = kind else {
+        return Err(raise(Builtin::Type, "throw() missing required argument 'type' (pos 1)"));
+    };
     if cfg!(Py_3_12) && args.positional().len() > 1 {
         error::warn_deprecated(
             "the (type, exc, tb) signature of throw() is deprecated, \
@@ -132,10 +135,15 @@ fn throw(this: &Instance<AwaitIter>, args: &Args<'_>) -> Result<Owned> {
             ),
         ));
     };
-    drop(this.future.take());
     if let Some(traceback) = traceback {
         error::set_traceback(&exception, Some(traceback));
     }
+    Ok(exception)
+}
+
+fn throw(this: &Instance<AwaitIter>, args: &Args<'_>) -> Result<Owned> {
+    let exception = exception_to_throw(args)?;
+    drop(this.future.take());
     Err(error::raise_instance(exception))
 }
 

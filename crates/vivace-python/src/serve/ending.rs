@@ -1,0 +1,257 @@
+//! The end of a response and the end of a connection.
+
+use vivace_http::h1::request::Reject;
+use vivace_http::h1::response::{Defaults, ResponseWriter};
+
+use super::connection::{Connection, Mode};
+use super::deadlines::Late;
+use super::exchange::{Exchange, Phase};
+use super::{access, response};
+use crate::ffi::asgi_names::asgi_names;
+use crate::ffi::bytes::Bytes;
+use crate::ffi::{Instance, Result, names};
+
+/// Of a body that nobody wants, this much is thrown away to keep the connection.
+const DRAIN: usize = 256 * 1024;
+
+/// Of what a client sends after it was answered, this much is thrown away before the connection
+/// is closed.
+const LINGER: usize = 16 * 1024 * 1024;
+
+/// How long that may take, in seconds.
+const LINGER_SECONDS: f64 = 2.0;
+
+impl Instance<Connection> {
+    /// Whether the connection ends with the response of this exchange.
+    pub(super) fn closes_after(&self, exchange: &Instance<Exchange>) -> bool {
+        let draining = self.service.get().is_some_and(|service| service.is_draining());
+        // A client that still waits for "100 Continue" may or may not send its body.
+        draining || self.eof.get() || self.last.get() || exchange.body.continue_wanted.get()
+    }
+
+    /// The last byte of a response was written.
+    pub(super) fn response_complete(&self, exchange: &Instance<Exchange>) -> Result<()> {
+        access::log(exchange)?;
+        self.deadlines.lift(Late::Request);
+        let current = self.exchange.take();
+        drop(current);
+        self.served.set(true);
+        let keep_alive = exchange.response.writer.borrow().keep_alive()
+            && !self.closes_after(exchange)
+            && self.mode.get() == Mode::Http;
+        if exchange.body.complete.get() {
+            if !keep_alive {
+                return self.close();
+            }
+            self.wait_for_next()?;
+            return if self.feeding.get() { Ok(()) } else { self.feed_backlog_soon() };
+        }
+        if !keep_alive {
+            return self.linger();
+        }
+        self.mode.set(Mode::Draining);
+        self.discardable.set(DRAIN);
+        self.await_within(Late::Close, LINGER_SECONDS)?;
+        if self.feeding.get() { Ok(()) } else { self.feed_backlog_soon() }
+    }
+
+    /// Idle: the next request has its time to come.
+    pub(super) fn wait_for_next(&self) -> Result<()> {
+        self.deadlines.lift(Late::Close);
+        let service = self.service()?;
+        if service.is_draining() {
+            return self.close();
+        }
+        self.await_within(Late::KeepAlive, service.settings().timeouts.keep_alive)
+    }
+
+    /// Bytes that nobody wants have come.
+    pub(super) fn discard(&self, count: usize) -> Result<()> {
+        match self.discardable.get().checked_sub(count) {
+            Some(rest) => {
+                self.discardable.set(rest);
+                Ok(())
+            }
+            None if self.mode.get() == Mode::Draining => self.linger(),
+            None => self.abort(),
+        }
+    }
+
+    /// Says that nothing more follows, and closes when the client has heard it.
+    pub(super) fn linger(&self) -> Result<()> {
+        if self.eof.get() || self.secure.get() {
+            return self.close();
+        }
+        self.mode.set(Mode::Lingering);
+        self.discardable.set(LINGER);
+        self.backlog.borrow_mut().clear();
+        self.deadlines.lift(Late::Body);
+        self.deadlines.lift(Late::Header);
+        self.await_within(Late::Close, LINGER_SECONDS)?;
+        if let Some(transport) = self.transport.get() {
+            transport.call_method(&asgi_names().write_eof, &[])?;
+        }
+        self.resume_reading()
+    }
+
+    /// Closes when everything is sent.
+    pub(super) fn close(&self) -> Result<()> {
+        if self.mode.get() == Mode::Closed {
+            return Ok(());
+        }
+        self.mode.set(Mode::Closed);
+        self.backlog.borrow_mut().clear();
+        self.deadlines.end()?;
+        let Some(transport) = self.transport.get() else { return Ok(()) };
+        if self.unsent_now()? > 0 {
+            self.await_within(Late::Close, self.service()?.settings().timeouts.write)?;
+        }
+        transport.call_method(&names().close, &[]).map(drop)
+    }
+
+    /// Closes at once; what is not sent is dropped.
+    pub(super) fn abort(&self) -> Result<()> {
+        self.mode.set(Mode::Closed);
+        match self.transport.get() {
+            Some(transport) => transport.call_method(&names().abort, &[]).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// The client sends no more. Whether the connection stays open for the response.
+    pub(super) fn ended(&self) -> Result<bool> {
+        self.eof.set(true);
+        match self.mode.get() {
+            Mode::Lingering | Mode::Draining | Mode::Closed => {
+                self.close()?;
+                return Ok(false);
+            }
+            Mode::WebSocket => {
+                self.websocket_ended()?;
+                return Ok(false);
+            }
+            Mode::Http => {}
+        }
+        let Some(exchange) = self.exchange.get() else {
+            self.close()?;
+            return Ok(false);
+        };
+        // A half-closed connection can still be answered (RFC 9112, section 9.6); whoever asks
+        // learns that the client has gone, for mostly it has.
+        exchange.disconnect()?;
+        Ok(!self.secure.get())
+    }
+
+    /// The service ends: an idle connection closes, another one after its response.
+    pub(super) fn drain(&self) -> Result<()> {
+        self.last.set(true);
+        match self.mode.get() {
+            Mode::Http if !self.exchange.is_some() => self.close(),
+            Mode::Draining => self.linger(),
+            _ => Ok(()),
+        }
+    }
+
+    /// `100 Continue`: the application wants the body.
+    pub(super) fn send_continue(&self) -> Result<()> {
+        self.write(&[Bytes::copied(b"HTTP/1.1 100 Continue\r\n\r\n")?])
+    }
+
+    /// A request that cannot be served: it is answered, and the connection ends.
+    pub(super) fn reject(&self, reject: &Reject) -> Result<()> {
+        let service = self.service()?;
+        service.log_warning("Invalid HTTP request received.")?;
+        self.deadlines.lift(Late::Header);
+        self.deadlines.lift(Late::KeepAlive);
+        if let Some(exchange) = self.exchange.take() {
+            // In the middle of a body.
+            self.last.set(true);
+            let unanswered = exchange.phase() == Phase::Waiting;
+            if unanswered {
+                self.answer(reject.status, reject.reason)?;
+            }
+            exchange.response.phase.set(Phase::Complete);
+            exchange.connection.clear();
+            exchange.lost.set(true);
+            exchange.disconnect()?;
+            exchange.waiters.wake()?;
+            return if unanswered { self.linger() } else { self.abort() };
+        }
+        self.answer(reject.status, reject.reason)?;
+        self.linger()
+    }
+
+    /// A response of the server's own to what was no request for the application.
+    pub(super) fn answer(&self, status: u16, text: &str) -> Result<()> {
+        let service = self.service()?;
+        let mut writer = ResponseWriter::default();
+        let mut out = Vec::with_capacity(256);
+        let length = text.len().to_string();
+        let written = writer.begin(&mut out, status).and_then(|()| {
+            writer.header(&mut out, b"content-type", b"text/plain; charset=utf-8")?;
+            writer.header(&mut out, b"content-length", length.as_bytes())
+        });
+        debug_assert!(written.is_ok(), "invariant: headers of our own");
+        service.with_default_headers(|date, headers| {
+            let defaults = Defaults { date, headers, close: true, trailers: false };
+            writer.finish_head(&mut out, &defaults);
+        });
+        out.extend_from_slice(text.as_bytes());
+        self.write(&[Bytes::copied(&out)?])
+    }
+
+    /// A deadline has passed.
+    pub(super) fn late(&self, late: Late) -> Result<()> {
+        match late {
+            Late::KeepAlive => self.close(),
+            Late::Header => {
+                let begun = self.head_is_partial();
+                if begun {
+                    self.answer(408, "Request head took too long.")?;
+                    return self.linger();
+                }
+                self.close()
+            }
+            Late::Body => self.late_body(),
+            Late::Write => {
+                let unsent = self.unsent_now()?;
+                if unsent < self.unsent.replace(unsent) {
+                    let timeouts = &self.service()?.settings().timeouts;
+                    return self.await_within(Late::Write, timeouts.write);
+                }
+                self.abort()
+            }
+            Late::Request => self.late_request(),
+            Late::Close => self.abort(),
+        }
+    }
+
+    fn head_is_partial(&self) -> bool {
+        let Some(reader) = self.reader.take() else { return false };
+        let partial = reader.has_partial_head();
+        self.reader.set(Some(reader));
+        partial
+    }
+
+    fn late_body(&self) -> Result<()> {
+        let Some(exchange) = self.exchange.get() else { return self.abort() };
+        if exchange.phase() != Phase::Waiting {
+            return self.abort();
+        }
+        let reject = Reject { status: 408, reason: "Request body took too long." };
+        self.exchange.set(exchange);
+        self.reject(&reject)
+    }
+
+    fn late_request(&self) -> Result<()> {
+        let Some(exchange) = self.exchange.get() else { return Ok(()) };
+        self.last.set(true);
+        if exchange.phase() == Phase::Waiting {
+            response::plain(&exchange, 503, "Request took too long.", &[])?;
+        } else {
+            self.abort()?;
+        }
+        exchange.lost.set(true);
+        exchange.cancel_task()
+    }
+}

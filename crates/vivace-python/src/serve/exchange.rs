@@ -1,0 +1,285 @@
+//! One request and its response, as the application sees them: `receive` and `send`.
+//!
+//! ```text
+//!   waiting ──start──> started ──first body──> streaming ──last body──> complete
+//! ```
+//!
+//! - *waiting*: the application has said nothing.
+//! - *started*: it has said `http.response.start`; the head is kept back for the first body.
+//! - *streaming*: the head has left.
+//! - *complete*: nothing more is to be sent; further messages are ignored.
+//!
+//! The rules are those of the ASGI specification, "HTTP & WebSocket ASGI Message Format".
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+use vivace_http::h1::response::ResponseWriter;
+
+use super::connection::Connection;
+use super::operation::{self, Wait, Waiters};
+use super::service::Service;
+use crate::event_loop::Loop;
+use crate::ffi::asgi_names::asgi_names;
+use crate::ffi::bytes;
+use crate::ffi::{
+    Builtin, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Ref, Result, Slot, Visitor,
+    raise, text,
+};
+
+/// How far the response is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Phase {
+    Waiting,
+    Started,
+    Streaming,
+    /// The last body was sent, trailers are to come.
+    Trailers,
+    Complete,
+}
+
+/// The request's body on its way to the application.
+#[derive(Default)]
+pub(super) struct RequestBody {
+    chunks: RefCell<VecDeque<Owned>>,
+    /// Bytes that wait for the application.
+    pub(super) held: Cell<usize>,
+    /// Bytes that have come.
+    pub(super) size: Cell<u64>,
+    /// All has come.
+    pub(super) complete: Cell<bool>,
+    /// The application was given the end.
+    delivered: Cell<bool>,
+    /// The client waits for `100 Continue`.
+    pub(super) continue_wanted: Cell<bool>,
+}
+
+/// The response on its way to the client.
+pub(super) struct Response {
+    pub(super) phase: Cell<Phase>,
+    pub(super) writer: RefCell<ResponseWriter>,
+    /// The head, kept back for the first body.
+    pub(super) head: RefCell<Vec<u8>>,
+    pub(super) status: Cell<u16>,
+    /// Bytes of the body that were sent.
+    pub(super) sent: Cell<u64>,
+    /// `trailers: True` was said at the start.
+    pub(super) trailers: Cell<bool>,
+}
+
+/// What the access log says of the request.
+pub(super) struct Line {
+    pub(super) method: String,
+    pub(super) target: Vec<u8>,
+    pub(super) http11: bool,
+    pub(super) client: Option<Owned>,
+}
+
+/// See the module.
+pub(crate) struct Exchange {
+    pub(super) service: Slot<Ref<Service>>,
+    /// Empty once the response is complete or the connection is lost.
+    pub(super) connection: Slot<Ref<Connection>>,
+    pub(super) loop_slot: Slot<Ref<Loop>>,
+    /// Until the application is called.
+    pub(super) scope: Slot,
+    pub(super) task: Slot,
+    pub(super) body: RequestBody,
+    pub(super) response: Response,
+    pub(super) waiters: Waiters,
+    /// The client is gone, or can be heard no more.
+    pub(super) disconnected: Cell<bool>,
+    /// The connection is lost: what is sent raises.
+    pub(super) lost: Cell<bool>,
+    /// Counted among the requests in flight.
+    pub(super) counted: Cell<bool>,
+    pub(super) line: RefCell<Option<Box<Line>>>,
+    /// When the request came, in nanoseconds of the monotonic clock.
+    pub(super) begun: Cell<u64>,
+}
+
+impl Exchange {
+    pub(super) fn new(writer: ResponseWriter) -> Self {
+        Self {
+            service: Slot::empty(),
+            connection: Slot::empty(),
+            loop_slot: Slot::empty(),
+            scope: Slot::empty(),
+            task: Slot::empty(),
+            body: RequestBody::default(),
+            response: Response {
+                phase: Cell::new(Phase::Waiting),
+                writer: RefCell::new(writer),
+                head: RefCell::default(),
+                status: Cell::new(0),
+                sent: Cell::new(0),
+                trailers: Cell::new(false),
+            },
+            waiters: Waiters::default(),
+            disconnected: Cell::new(false),
+            lost: Cell::new(false),
+            counted: Cell::new(false),
+            line: RefCell::new(None),
+            begun: Cell::new(0),
+        }
+    }
+
+    #[inline]
+    pub(super) fn phase(&self) -> Phase {
+        self.response.phase.get()
+    }
+
+    #[inline]
+    pub(super) fn is_complete(&self) -> bool {
+        self.phase() == Phase::Complete
+    }
+}
+
+impl Class for Exchange {
+    fn cell() -> &'static ClassCell {
+        static CELL: ClassCell = ClassCell::new(128);
+        &CELL
+    }
+    fn empty() -> Self {
+        Self::new(ResponseWriter::default())
+    }
+    fn traverse(&self, visitor: &mut Visitor) {
+        visitor.slot(&self.service);
+        visitor.slot(&self.connection);
+        visitor.slot(&self.loop_slot);
+        visitor.slot(&self.scope);
+        visitor.slot(&self.task);
+        self.waiters.traverse(visitor);
+    }
+    fn clear(&self) {
+        self.service.clear();
+        self.connection.clear();
+        self.loop_slot.clear();
+        self.scope.clear();
+        self.task.clear();
+        self.waiters.clear();
+    }
+}
+
+impl Instance<Exchange> {
+    pub(super) fn event_loop(&self) -> Result<Ref<Loop>> {
+        self.loop_slot.get().ok_or_else(|| raise(Builtin::Runtime, "the request is over"))
+    }
+
+    pub(super) fn service(&self) -> Result<Ref<Service>> {
+        self.service.get().ok_or_else(|| raise(Builtin::Runtime, "the request is over"))
+    }
+
+    /// A part of the request's body has come.
+    pub(super) fn push_body(&self, chunk: Owned) {
+        let size = bytes::length(&chunk);
+        self.body.held.set(self.body.held.get() + size);
+        self.body.size.set(self.body.size.get() + size as u64);
+        self.body.chunks.borrow_mut().push_back(chunk);
+    }
+
+    /// What `receive()` has to say now, if anything.
+    pub(super) fn next_message(&self) -> Result<Option<Owned>> {
+        let body = &self.body;
+        if self.is_complete() || self.lost.get() {
+            return self.disconnect_message().map(Some);
+        }
+        let something = body.held.get() > 0 || (body.complete.get() && !body.delivered.get());
+        if something {
+            return self.request_message().map(Some);
+        }
+        if self.disconnected.get() {
+            return self.disconnect_message().map(Some);
+        }
+        if body.continue_wanted.replace(false) {
+            if let Some(connection) = self.connection.get() {
+                connection.send_continue()?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn disconnect_message(&self) -> Result<Owned> {
+        let names = asgi_names();
+        let message = text::dict()?;
+        text::dict_set(&message, &names.kind, &names.http_disconnect)?;
+        Ok(message)
+    }
+
+    fn request_message(&self) -> Result<Owned> {
+        let names = asgi_names();
+        let message = self.service()?.request_template()?;
+        let body = &self.body;
+        if body.held.replace(0) > 0 {
+            let mut chunks = std::mem::take(&mut *body.chunks.borrow_mut());
+            let data = match (chunks.pop_front(), chunks.is_empty()) {
+                (Some(only), true) => only,
+                (first, _) => bytes::joined(first.iter().chain(&chunks).map(|chunk| &**chunk))?,
+            };
+            text::dict_set(&message, &names.body, &data)?;
+        }
+        let complete = body.complete.get();
+        if complete {
+            body.delivered.set(true);
+        } else {
+            text::dict_set(&message, &names.more_body, &text::boolean(true))?;
+            if let Some(connection) = self.connection.get() {
+                connection.wants_body()?;
+            }
+        }
+        Ok(message)
+    }
+
+    /// Whether more may be written: `None` while the client does not take what was.
+    pub(super) fn has_room(&self) -> Result<Option<Owned>> {
+        match self.connection.get() {
+            Some(connection) if connection.is_write_paused() && !self.lost.get() => Ok(None),
+            _ => Ok(Some(text::none())),
+        }
+    }
+
+    /// The client has gone, or will say no more.
+    pub(super) fn disconnect(&self) -> Result<()> {
+        if self.disconnected.replace(true) {
+            return Ok(());
+        }
+        self.waiters.wake()?;
+        let cancel = self.service()?.settings().cancel_on_disconnect;
+        if cancel && !self.is_complete() { self.cancel_task() } else { Ok(()) }
+    }
+
+    /// The connection is lost.
+    pub(super) fn lose(&self) -> Result<()> {
+        self.lost.set(true);
+        self.connection.clear();
+        self.disconnect()?;
+        // Those who wait for room, too.
+        self.waiters.wake()
+    }
+
+    pub(super) fn cancel_task(&self) -> Result<()> {
+        match self.task.get() {
+            Some(task) => task.call_method(&crate::ffi::names().cancel, &[]).map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+fn receive(this: &Instance<Exchange>) -> Result<Owned> {
+    operation::waiting(this.object(), Wait::Message)
+}
+
+fn send(this: &Instance<Exchange>, message: &Object) -> Result<Owned> {
+    super::response::send(this, message)
+}
+
+/// Makes the class.
+pub(super) fn make_class() -> Result<Owned> {
+    ClassBuilder::<Exchange>::new(
+        c"vivace.Exchange",
+        c"One HTTP request and its response, as an ASGI application sees them.",
+    )
+    .noargs(c"receive", c"The next message: http.request or http.disconnect.", receive)
+    .onearg(c"send", c"Sends a part of the response.", send)
+    .build(None)
+}

@@ -1,0 +1,44 @@
+//! What a trusted proxy says of the client: `X-Forwarded-For` and `X-Forwarded-Proto`.
+
+use vivace_http::h1::request::Head;
+use vivace_http::proxy::{Forwarded, TrustedHosts};
+
+use super::connection::Connection;
+use super::service::Service;
+use crate::ffi::asgi_names::asgi_names;
+use crate::ffi::{Object, Result, text};
+
+/// Whom to believe.
+pub(super) struct Proxies(pub(super) Option<TrustedHosts>);
+
+/// Changes the scope to what the proxy says, if it is to be believed.
+pub(super) fn apply(
+    connection: &Connection,
+    service: &Service,
+    head: &Head<'_>,
+    scope: &Object,
+) -> Result<()> {
+    let Some(trusted) = &service.proxies().0 else { return Ok(()) };
+    let forwarded = |name: &[u8]| name.len() > 12 && name[..12].eq_ignore_ascii_case(b"x-forwarded-");
+    if !head.headers.iter().any(|header| forwarded(header.name)) {
+        return Ok(());
+    }
+    let Some(client) = connection.client.get() else { return Ok(()) };
+    let host = text::to_string_lossy(text::tuple_get(&client, 0));
+    let headers = head.headers.iter().map(|header| (header.name, header.value));
+    let Some(Forwarded { client, scheme }) = trusted.resolve(&host, headers) else {
+        return Ok(());
+    };
+    let asgi = asgi_names();
+    if let Some(scheme) = scheme {
+        let secure = matches!(scheme.as_str(), "https" | "wss");
+        let scheme = if secure { &asgi.https } else { &asgi.http };
+        text::dict_set(scope, &asgi.scheme, scheme)?;
+    }
+    if let Some((host, port)) = client {
+        let host = text::string(&host)?;
+        let port = text::integer(i64::from(port))?;
+        text::dict_set(scope, &asgi.client, &*text::tuple(&[&host, &port])?)?;
+    }
+    Ok(())
+}

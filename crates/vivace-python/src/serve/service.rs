@@ -1,0 +1,559 @@
+//! `vivace._native.HttpService`: what the connections of one server share, and their factory.
+//!
+//! It counts what is open and what runs, lets requests wait when there are too many, and ends
+//! everything well: `drain`, `disconnect`, `cancel`, `abort`, in this order, each harder than
+//! the one before.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{HashMap, VecDeque};
+
+use vivace_http::h1::date::imf_fixdate;
+use vivace_http::h1::request::{Head, Limits};
+use vivace_http::proxy::TrustedHosts;
+use vivace_sys::clock::unix_seconds;
+
+use super::connection::Connection;
+use super::exchange::{Exchange, Line};
+use super::operation::{self, Operation};
+use super::proxy::Proxies;
+use super::scope::HeaderNames;
+use super::settings::Settings;
+use super::{application, response};
+use crate::event_loop::Loop;
+use crate::ffi::asgi_names::{self, asgi_names};
+use crate::ffi::slot::Counted;
+use crate::ffi::{
+    Args, Builtin, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Ref, Result, Slot,
+    Visitor, allocate, allocate_with, imports, raise, text,
+};
+use crate::future::Future;
+
+/// Objects that every request needs, made once.
+#[derive(Default)]
+struct Templates {
+    asgi: Slot,
+    request: Slot,
+    extensions: Slot,
+    extensions_with_trailers: Slot,
+    done: Slot<Ref<Operation>>,
+    send_file: Slot,
+}
+
+/// What is open and what runs.
+#[derive(Default)]
+struct Counts {
+    connections: RefCell<HashMap<usize, Ref<Connection>>>,
+    per_address: RefCell<HashMap<String, usize>>,
+    running: RefCell<HashMap<usize, Ref<Exchange>>>,
+    waiting: RefCell<VecDeque<Ref<Exchange>>>,
+    served: Cell<u64>,
+}
+
+/// See the module.
+pub(crate) struct Service {
+    app: Slot,
+    state: Slot,
+    access_logger: Slot,
+    error_logger: Slot,
+    on_served: Slot,
+    event_loop: Slot<Ref<Loop>>,
+    settings: OnceCell<Settings>,
+    proxies: OnceCell<Proxies>,
+    pub(super) header_names: HeaderNames,
+    templates: Templates,
+    counts: Counts,
+    draining: Cell<bool>,
+    /// The second of the `Date` header, and its text.
+    date: RefCell<(u64, Vec<u8>)>,
+    closed_waiters: RefCell<Vec<Ref<Future>>>,
+}
+
+/// The key of an object that is alive while it is a key.
+fn key_of(object: &Object) -> usize {
+    std::ptr::from_ref(object) as usize
+}
+
+impl Service {
+    pub(super) fn settings(&self) -> &Settings {
+        self.settings.get().expect("invariant: set by the constructor")
+    }
+
+    pub(super) fn proxies(&self) -> &Proxies {
+        self.proxies.get().expect("invariant: set by the constructor")
+    }
+
+    pub(super) fn request_limits(&self) -> Limits {
+        let limits = &self.settings().limits;
+        Limits {
+            head_bytes: limits.header_size,
+            headers: limits.headers,
+            target_bytes: limits.header_size,
+        }
+    }
+
+    pub(super) fn app(&self) -> Owned {
+        self.app.get_or_none()
+    }
+
+    pub(super) fn state(&self) -> Option<Owned> {
+        self.state.get()
+    }
+
+    pub(super) fn asgi_versions(&self) -> Owned {
+        self.templates.asgi.get_or_none()
+    }
+
+    /// A new `http.request` with an empty body.
+    pub(super) fn request_template(&self) -> Result<Owned> {
+        text::dict_copy(&*self.templates.request.get_or_none())
+    }
+
+    pub(super) fn http_extensions(&self, head: &Head<'_>) -> Result<Owned> {
+        let template = if head.trailers_wanted {
+            &self.templates.extensions_with_trailers
+        } else {
+            &self.templates.extensions
+        };
+        text::dict_copy(&*template.get_or_none())
+    }
+
+    /// What `await send(…)` awaits when there is nothing to wait for.
+    #[inline]
+    pub(super) fn done(&self) -> Owned {
+        self.templates.done.get().map_or_else(text::none, Ref::into_owned)
+    }
+
+    /// The coroutine function that sends a file.
+    pub(super) fn send_file_function(&self) -> Result<Owned> {
+        if !self.templates.send_file.is_some() {
+            let module = text::import("vivace.serve._files")?;
+            self.templates.send_file.set(module.getattr(&*text::interned("send_file")?)?);
+        }
+        Ok(self.templates.send_file.get_or_none())
+    }
+
+    /// Lends what every response gets: the date, if wanted, and the default headers.
+    pub(super) fn with_default_headers<R>(
+        &self,
+        body: impl FnOnce(Option<&[u8]>, &[(Vec<u8>, Vec<u8>)]) -> R,
+    ) -> R {
+        let settings = self.settings();
+        if !settings.date_header {
+            return body(None, &settings.default_headers);
+        }
+        let mut date = self.date.borrow_mut();
+        let now = unix_seconds();
+        if date.0 != now || date.1.is_empty() {
+            *date = (now, imf_fixdate(now).to_vec());
+        }
+        body(Some(&date.1), &settings.default_headers)
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    pub(super) fn logs_access(&self) -> bool {
+        self.settings().access_log
+    }
+
+    pub(super) fn log_warning(&self, message: &str) -> Result<()> {
+        let logger = self.error_logger.get_or_none();
+        logger.call_method(&asgi_names().warning, &[&*text::string(message)?]).map(drop)
+    }
+
+    /// An error of the application's, with its exception.
+    pub(super) fn log_error(&self, message: &str, exception: Option<&Object>) -> Result<()> {
+        let names = asgi_names();
+        let logger = self.error_logger.get_or_none();
+        let message = text::string(message)?;
+        match exception {
+            None => logger.call_method(&names.error, &[&message]),
+            Some(exception) => {
+                let keyword = text::tuple(&[&names.exc_info])?;
+                logger.getattr(&names.error)?.call_keywords(&[&message, exception], 1, &keyword)
+            }
+        }
+        .map(drop)
+    }
+
+    /// A line of the access log.
+    pub(super) fn log_access(&self, exchange: &Exchange, line: &Line) -> Result<()> {
+        let Some(logger) = self.access_logger.get() else { return Ok(()) };
+        let client = match &line.client {
+            Some(client) if text::is_tuple(client) => {
+                let host = text::to_string_lossy(text::tuple_get(client, 0));
+                let port = text::tuple_get(client, 1);
+                if port.is_none() { host } else { format!("{host}:{}", text::to_i64(port)?) }
+            }
+            _ => String::new(),
+        };
+        let format = text::string("%s - \"%s %s HTTP/%s\" %d")?;
+        let client = text::string(&client)?;
+        let method = text::string(&line.method)?;
+        let target = text::string(&String::from_utf8_lossy(&line.target))?;
+        let version = text::string(if line.http11 { "1.1" } else { "1.0" })?;
+        let status = text::integer(i64::from(exchange.response.status.get()))?;
+        let args = [&*format, &*client, &*method, &*target, &*version, &*status];
+        logger.getattr(&asgi_names().info)?.call(&args).map(drop)
+    }
+}
+
+impl Class for Service {
+    fn cell() -> &'static ClassCell {
+        static CELL: ClassCell = ClassCell::new(0);
+        &CELL
+    }
+    fn empty() -> Self {
+        Self {
+            app: Slot::empty(),
+            state: Slot::empty(),
+            access_logger: Slot::empty(),
+            error_logger: Slot::empty(),
+            on_served: Slot::empty(),
+            event_loop: Slot::empty(),
+            settings: OnceCell::new(),
+            proxies: OnceCell::new(),
+            header_names: HeaderNames::empty(),
+            templates: Templates::default(),
+            counts: Counts::default(),
+            draining: Cell::new(false),
+            date: RefCell::default(),
+            closed_waiters: RefCell::default(),
+        }
+    }
+    fn traverse(&self, visitor: &mut Visitor) {
+        visitor.slot(&self.app);
+        visitor.slot(&self.state);
+        visitor.slot(&self.access_logger);
+        visitor.slot(&self.error_logger);
+        visitor.slot(&self.on_served);
+        visitor.slot(&self.event_loop);
+        self.header_names.traverse(visitor);
+        visitor.slot(&self.templates.asgi);
+        visitor.slot(&self.templates.request);
+        visitor.slot(&self.templates.extensions);
+        visitor.slot(&self.templates.extensions_with_trailers);
+        visitor.slot(&self.templates.done);
+        visitor.slot(&self.templates.send_file);
+        if let Ok(connections) = self.counts.connections.try_borrow() {
+            connections.values().for_each(|connection| visitor.object(connection.as_object()));
+        }
+        if let Ok(running) = self.counts.running.try_borrow() {
+            running.values().for_each(|exchange| visitor.object(exchange.as_object()));
+        }
+        if let Ok(waiting) = self.counts.waiting.try_borrow() {
+            waiting.iter().for_each(|exchange| visitor.object(exchange.as_object()));
+        }
+        if let Ok(waiters) = self.closed_waiters.try_borrow() {
+            waiters.iter().for_each(|future| visitor.object(future.as_object()));
+        }
+    }
+    fn clear(&self) {
+        self.app.clear();
+        self.state.clear();
+        self.access_logger.clear();
+        self.error_logger.clear();
+        self.on_served.clear();
+        self.event_loop.clear();
+        self.header_names.clear();
+        self.templates.asgi.clear();
+        self.templates.request.clear();
+        self.templates.extensions.clear();
+        self.templates.extensions_with_trailers.clear();
+        self.templates.done.clear();
+        self.templates.send_file.clear();
+        let connections = std::mem::take(&mut *self.counts.connections.borrow_mut());
+        drop(connections);
+        let running = std::mem::take(&mut *self.counts.running.borrow_mut());
+        drop(running);
+        let waiting = std::mem::take(&mut *self.counts.waiting.borrow_mut());
+        drop(waiting);
+        let waiters = std::mem::take(&mut *self.closed_waiters.borrow_mut());
+        drop(waiters);
+    }
+}
+
+impl Instance<Service> {
+    /// The loop that runs, which must be one of ours.
+    pub(super) fn running_loop(&self) -> Result<Ref<Loop>> {
+        if let Some(event_loop) = self.event_loop.get() {
+            return Ok(event_loop);
+        }
+        let running = imports().get_event_loop.call(&[])?;
+        let Some(event_loop) = running.downcast::<Loop>() else {
+            return Err(raise(
+                Builtin::Runtime,
+                "vivace.serve needs vivace's event loop: run it with vivace.run() or \
+                 loop_factory=vivace.new_event_loop",
+            ));
+        };
+        self.event_loop.set(event_loop.counted());
+        Ok(event_loop.counted())
+    }
+
+    /// A connection is there. `false`: its address has too many already.
+    pub(super) fn admit(&self, connection: &Instance<Connection>) -> Result<bool> {
+        let key = key_of(connection.object());
+        let before = self.counts.connections.borrow_mut().insert(key, connection.counted());
+        drop(before);
+        let Some(limit) = self.settings().limits.connections_per_address else { return Ok(true) };
+        let Some(address) = address_of(connection) else { return Ok(true) };
+        let mut counts = self.counts.per_address.borrow_mut();
+        let count = counts.entry(address).or_default();
+        *count += 1;
+        Ok(*count <= limit)
+    }
+
+    /// A connection is gone.
+    pub(super) fn forget(&self, connection: &Instance<Connection>) -> Result<()> {
+        let key = key_of(connection.object());
+        let gone = self.counts.connections.borrow_mut().remove(&key);
+        if gone.is_none() {
+            return Ok(());
+        }
+        drop(gone);
+        if self.settings().limits.connections_per_address.is_some() {
+            if let Some(address) = address_of(connection) {
+                let mut counts = self.counts.per_address.borrow_mut();
+                if let Some(count) = counts.get_mut(&address) {
+                    *count -= 1;
+                    if *count == 0 {
+                        counts.remove(&address);
+                    }
+                }
+            }
+        }
+        self.tell_if_closed()
+    }
+
+    /// A request is to be served. `true`: now; otherwise it waits, or was refused.
+    pub(super) fn count_in(&self, exchange: &Instance<Exchange>) -> Result<bool> {
+        let limits = &self.settings().limits;
+        let running = self.counts.running.borrow().len();
+        if limits.concurrency.is_none_or(|limit| running < limit) {
+            let before = self
+                .counts
+                .running
+                .borrow_mut()
+                .insert(key_of(exchange.object()), exchange.counted());
+            drop(before);
+            exchange.counted.set(true);
+            return Ok(true);
+        }
+        let waiting = self.counts.waiting.borrow().len();
+        if waiting < limits.queue {
+            self.counts.waiting.borrow_mut().push_back(exchange.counted());
+            return Ok(false);
+        }
+        let scope = exchange.scope.take();
+        drop(scope);
+        self.log_warning("Exceeded concurrency limit.")?;
+        response::plain(exchange, 503, "Service Unavailable", &[(b"retry-after", b"1")])?;
+        Ok(false)
+    }
+
+    /// A request is over: the next one that waits has its turn.
+    pub(super) fn count_out(&self, exchange: &Instance<Exchange>) -> Result<()> {
+        if !exchange.counted.replace(false) {
+            return Ok(());
+        }
+        let gone = self.counts.running.borrow_mut().remove(&key_of(exchange.object()));
+        drop(gone);
+        let served = self.counts.served.get() + 1;
+        self.counts.served.set(served);
+        if Some(served) == self.settings().limits.max_requests {
+            let callback = self.on_served.get_or_none();
+            if !callback.is_none() {
+                callback.call(&[&*text::unsigned(served)?])?;
+            }
+        }
+        loop {
+            let next = self.counts.waiting.borrow_mut().pop_front();
+            let Some(next) = next else { break };
+            if next.lost.get() {
+                continue;
+            }
+            // In a turn of its own: not inside of the end of another one.
+            let event_loop = self.running_loop()?;
+            let start = application::START.bind(next.object())?;
+            event_loop.call_soon(&start, &[text::none_ref()])?;
+            break;
+        }
+        self.tell_if_closed()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.counts.connections.borrow().is_empty() && self.counts.running.borrow().is_empty()
+    }
+
+    fn tell_if_closed(&self) -> Result<()> {
+        if self.closed_waiters.borrow().is_empty() || !self.is_closed() {
+            return Ok(());
+        }
+        let waiters = std::mem::take(&mut *self.closed_waiters.borrow_mut());
+        for future in waiters {
+            if future.core.is_pending() {
+                future.core.set_result(future.object(), text::none())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn all_connections(&self) -> Vec<Ref<Connection>> {
+        self.counts.connections.borrow().values().cloned().collect()
+    }
+
+    fn all_running(&self) -> Vec<Ref<Exchange>> {
+        self.counts.running.borrow().values().cloned().collect()
+    }
+
+    fn drain(&self) -> Result<()> {
+        self.draining.set(true);
+        self.all_connections().iter().try_for_each(|connection| connection.drain())
+    }
+
+    fn disconnect(&self) -> Result<()> {
+        for exchange in self.all_running() {
+            exchange.disconnected.set(true);
+            exchange.waiters.wake()?;
+        }
+        self.all_connections().iter().try_for_each(|connection| connection.websocket_restart())
+    }
+
+    fn cancel(&self) -> Result<usize> {
+        let mut count = 0;
+        for exchange in self.all_running() {
+            if exchange.task.is_some() {
+                exchange.cancel_task()?;
+                count += 1;
+            }
+        }
+        for connection in self.all_connections() {
+            count += usize::from(connection.websocket_cancel()?);
+        }
+        Ok(count)
+    }
+
+    fn abort(&self) -> Result<()> {
+        self.all_connections().iter().try_for_each(|connection| connection.abort())
+    }
+
+    fn wait_closed(&self) -> Result<Owned> {
+        let event_loop = self.running_loop()?;
+        let future = allocate_with(Future::default)?;
+        future.core.join(&event_loop);
+        if self.is_closed() {
+            future.core.set_result(future.object(), text::none())?;
+        } else {
+            self.closed_waiters.borrow_mut().push(future.clone());
+        }
+        Ok(future.into_owned())
+    }
+}
+
+fn address_of(connection: &Connection) -> Option<String> {
+    let client = connection.client.get()?;
+    Some(text::to_string_lossy(text::tuple_get(&client, 0)))
+}
+
+fn extensions(names: &[&Object]) -> Result<Owned> {
+    let extensions = text::dict()?;
+    for name in names {
+        text::dict_set(&extensions, name, &*text::dict()?)?;
+    }
+    Ok(extensions)
+}
+
+/// `HttpService(app, settings, state)`.
+fn init(this: &Instance<Service>, args: &Args<'_>) -> Result<()> {
+    let [app, settings, state] =
+        args.parse("HttpService", ["app", "settings", "state"], 2, 3)?;
+    let (Some(app), Some(settings)) = (app, settings) else { return Ok(()) };
+    asgi_names::initialise()?;
+    let read = Settings::read(settings)?;
+    let trusted = match read.proxy_headers {
+        true => Some(TrustedHosts::new(read.forwarded_allow_ips.iter().map(String::as_str))),
+        false => None,
+    };
+    if this.settings.set(read).is_err() || this.proxies.set(Proxies(trusted)).is_err() {
+        return Err(raise(Builtin::Runtime, "HttpService() was initialised before"));
+    }
+    this.app.set(app.new_ref());
+    if let Some(state) = state.filter(|state| !state.is_none()) {
+        this.state.set(state.new_ref());
+    }
+    let attribute = |name: &str| settings.getattr(&*text::interned(name)?);
+    let access_logger = attribute("access_logger")?;
+    if !access_logger.is_none() {
+        this.access_logger.set(access_logger);
+    }
+    this.error_logger.set(attribute("error_logger")?);
+    this.header_names.fill()?;
+    let asgi = asgi_names();
+    let versions = text::dict()?;
+    text::dict_set(&versions, &asgi.version, &asgi.asgi_version)?;
+    text::dict_set(&versions, &asgi.spec_version, &asgi.asgi_spec)?;
+    this.templates.asgi.set(versions);
+    let request = text::dict()?;
+    text::dict_set(&request, &asgi.kind, &asgi.http_request)?;
+    text::dict_set(&request, &asgi.body, &*crate::ffi::bytes::bytes(b"")?)?;
+    text::dict_set(&request, &asgi.more_body, &text::boolean(false))?;
+    this.templates.request.set(request);
+    let always: [&Object; 2] = [&asgi.response_pathsend, &asgi.response_early_hint];
+    this.templates.extensions.set(extensions(&always)?);
+    let all = [always[0], always[1], &asgi.response_trailers];
+    this.templates.extensions_with_trailers.set(extensions(&all)?);
+    this.templates.done.set(operation::done()?);
+    Ok(())
+}
+
+/// The protocol of a new connection.
+fn call(this: &Instance<Service>, _args: &Args<'_>) -> Result<Owned> {
+    let connection = Connection::empty();
+    connection.service.set(this.counted());
+    allocate(connection).map(Ref::into_owned)
+}
+
+fn number(value: usize) -> Result<Owned> {
+    text::unsigned(value as u64)
+}
+
+fn none(outcome: Result<()>) -> Result<Owned> {
+    outcome.map(|()| text::none())
+}
+
+type This = Instance<Service>;
+
+/// Makes the class.
+pub(super) fn make_class() -> Result<Owned> {
+    ClassBuilder::<Service>::new(
+        c"vivace._native.HttpService",
+        c"HttpService(app, settings, state)\n--\n\nWhat the connections of one server share.",
+    )
+    .init(init)
+    .call(call)
+    .getter(c"connections", |this: &This| number(this.counts.connections.borrow().len()))
+    .getter(c"requests", |this: &This| number(this.counts.running.borrow().len()))
+    .getter(c"served", |this: &This| text::unsigned(this.counts.served.get()))
+    .property(
+        c"on_served",
+        |this: &This| Ok(this.on_served.get_or_none()),
+        |this: &This, value: Option<&Object>| {
+            this.on_served.set(value.map_or_else(text::none, Object::new_ref));
+            Ok(())
+        },
+    )
+    .noargs(c"drain", c"Idle connections close; the others after their response.", |this: &This| {
+        none(this.drain())
+    })
+    .noargs(c"disconnect", c"Handlers that still run see a disconnect.", |this: &This| {
+        none(this.disconnect())
+    })
+    .noargs(c"cancel", c"Cancels what still runs; how many.", |this: &This| number(this.cancel()?))
+    .noargs(c"abort", c"Closes what is still open.", |this: &This| none(this.abort()))
+    .noargs(c"wait_closed", c"Until no connection and no request is left.", |this: &This| {
+        this.wait_closed()
+    })
+    .build(None)
+}
