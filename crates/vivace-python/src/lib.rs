@@ -8,12 +8,14 @@
 //! | `future`, `task` | `vivace.Future`, `vivace.Task` |
 //! | `transports` | connections and listening sockets |
 //! | `tls` | TLS over any transport |
+//! | `serve` | HTTP connections and the ASGI applications behind them |
 #![deny(unsafe_code)]
 
 mod event_loop;
 mod ffi;
 mod future;
 mod handles;
+mod serve;
 mod task;
 mod tls;
 mod transports;
@@ -55,6 +57,9 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let (tls_protocol, tls_transport) = tls::make_classes().map_err(raised(py))?;
     add("SSLProtocol", tls_protocol)?;
     add("SSLTransport", tls_transport)?;
+    let serving = serve::make_classes().map_err(raised(py))?;
+    add("HttpService", serving.service)?;
+    add("H1Protocol", serving.connection)?;
     ffi::window::make_class().map_err(raised(py))?;
     module.add_function(wrap_pyfunction!(_all_tasks, module)?)?;
     Ok(())

@@ -9,6 +9,12 @@ pub fn monotonic_nanoseconds() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
+/// Seconds since 1970, of the clock of the calendar.
+#[inline]
+pub fn unix_seconds() -> u64 {
+    clock_gettime(ClockId::RealtimeCoarse).tv_sec as u64
+}
+
 /// Seconds as Python's clock gives them: the nearest double to the nanoseconds.
 #[inline]
 pub fn seconds(nanoseconds: u64) -> f64 {

@@ -120,6 +120,10 @@ impl Loop {
         }
     }
 
+    pub(crate) fn has_task_factory(&self) -> bool {
+        self.tasks.factory.is_some()
+    }
+
     /// Queues an entry for the next turn. Only for the thread that runs the loop, or while
     /// nobody does.
     #[inline(always)]

@@ -42,6 +42,34 @@ impl Bytes {
         if is_bytes(&data) { Ok(Self(data)) } else { Err(raise(Builtin::Type, "bytes expected")) }
     }
 
+    /// A copy of these bytes.
+    #[inline]
+    pub(crate) fn copied(content: &[u8]) -> Result<Self> {
+        bytes(content).map(Self)
+    }
+
+    /// The name or value of a header: `bytes`, or what is like them.
+    pub(crate) fn header(data: &Object, what: &str) -> Result<Self> {
+        if is_bytes(data) {
+            return Ok(Self(data.new_ref()));
+        }
+        if is_bytes_like(data) {
+            return Self::from_data(data);
+        }
+        let text = text::repr(data)?;
+        Err(raise(Builtin::Type, &format!("the {what} of a header must be bytes, not {text}")))
+    }
+
+    /// The body of a message: `bytes`, or what is like them.
+    #[inline]
+    pub(crate) fn body(data: &Object) -> Result<Self> {
+        if is_bytes(data) || is_bytes_like(data) {
+            return Self::from_data(data);
+        }
+        let text = text::repr(&*data.class())?;
+        Err(raise(Builtin::Type, &format!("the body of a message must be bytes, not {text}")))
+    }
+
     pub(crate) fn object(&self) -> &Object {
         &self.0
     }
@@ -222,4 +250,25 @@ pub(crate) fn new_buffer(length: usize) -> Result<Owned> {
         ffi::PyByteArray_AsString(array.as_ptr()).write_bytes(0, length);
         Owned::from_new(ffi::PyMemoryView_FromObject(array.as_ptr()))
     }
+}
+
+/// Several `bytes` objects put together.
+pub(crate) fn joined<'a>(parts: impl Iterator<Item = &'a Object>) -> Result<Owned> {
+    let mut whole = Vec::new();
+    for part in parts {
+        debug_assert!(is_bytes(part));
+        // SAFETY: a bytes object (the callers made it), alive and unchanging meanwhile.
+        unsafe {
+            let data = ffi::PyBytes_AS_STRING(part.as_ptr()).cast::<u8>();
+            whole.extend_from_slice(std::slice::from_raw_parts(data, length(part)));
+        }
+    }
+    bytes(&whole)
+}
+
+/// The same memory with zeros in it, for whoever must not see it as it was.
+pub(crate) fn zeroed(memory: &mut [MaybeUninit<u8>]) -> &mut [u8] {
+    memory.fill(MaybeUninit::new(0));
+    // SAFETY: every byte was written just now.
+    unsafe { std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast(), memory.len()) }
 }

@@ -26,3 +26,9 @@ pub(crate) fn run_in<R>(context: &Object, body: impl FnOnce() -> Result<R>) -> R
     }
     result
 }
+
+/// A new context without variables.
+pub(crate) fn empty() -> Result<Owned> {
+    // SAFETY: attached; the reference is new or null.
+    unsafe { Owned::from_new(ffi::PyContext_New()) }
+}

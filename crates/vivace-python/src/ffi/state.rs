@@ -42,6 +42,7 @@ names! {
     "_check_shutdown_timeout", cipher, compression, do_handshake, force_close = "_force_close",
     get_extra_info, getpeercert, pause_reading, peercert, pending, read, resume_reading,
     server_hostname, server_side, ssl_object, tls_context = "sslcontext", unwrap, wrap_bio, write,
+    get_write_buffer_size,
 }
 
 /// Objects of the standard library.
@@ -85,6 +86,8 @@ pub(crate) struct Imports {
     /// `Server._attach` takes the transport since 3.13; before, it only counts.
     pub(crate) attach_takes_transport: bool,
     pub(crate) logger: Owned,
+    /// `os.fspath`.
+    pub(crate) fspath: Owned,
     pub(crate) context_keyword: Owned,
     pub(crate) message_keyword: Owned,
 }
@@ -140,6 +143,7 @@ impl Imports {
             sendfile_native: get(&*get(&*submodule("constants")?, "_SendfileMode")?, "TRY_NATIVE")?,
             sendfile_fallback: get(&*get(&*submodule("constants")?, "_SendfileMode")?, "FALLBACK")?,
             attach_takes_transport: attach_takes_transport(&base_events)?,
+            fspath: get(&*import("os")?, "fspath")?,
             logger: get(&*import_from("asyncio.log")?, "logger")?,
             context_keyword: tuple(&[&names.context])?,
             message_keyword: tuple(&[&names.msg])?,

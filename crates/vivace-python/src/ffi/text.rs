@@ -362,3 +362,12 @@ pub(crate) fn with_str<R>(text: &Object, body: impl FnOnce(&str) -> R) -> Result
         Ok(body(std::str::from_utf8_unchecked(bytes)))
     }
 }
+
+/// The bytes of a file name, as `os.fsencode` has them.
+pub(crate) fn to_file_name(name: &Object) -> Result<std::ffi::OsString> {
+    use std::os::unix::ffi::OsStringExt;
+    // SAFETY: a live object; a new reference or null.
+    let encoded = unsafe { Owned::from_new(ffi::PyUnicode_EncodeFSDefault(name.as_ptr())) }?;
+    let encoded = super::bytes::Bytes::from_bytes(encoded)?;
+    Ok(std::ffi::OsString::from_vec(encoded.as_slice().to_vec()))
+}

@@ -207,8 +207,7 @@ impl Instance<Connection> {
     fn pause_writing(&self) -> Result<()> {
         self.write_paused.set(true);
         self.unsent.set(self.unsent_now()?);
-        let timeouts = &self.service()?.settings().timeouts;
-        self.await_within(Late::Write, timeouts.write)
+        self.await_within(Late::Write, self.service()?.settings().timeouts.write)
     }
 
     fn resume_writing(&self) -> Result<()> {

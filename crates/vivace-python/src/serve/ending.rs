@@ -1,7 +1,7 @@
 //! The end of a response and the end of a connection.
 
-use vivace_http::h1::request::Reject;
-use vivace_http::h1::response::{Defaults, ResponseWriter};
+use vivace_http::h1::reject::{Reject, write_plain};
+use vivace_http::h1::response::CONTINUE;
 
 use super::connection::{Connection, Mode};
 use super::deadlines::Late;
@@ -154,7 +154,7 @@ impl Instance<Connection> {
 
     /// `100 Continue`: the application wants the body.
     pub(super) fn send_continue(&self) -> Result<()> {
-        self.write(&[Bytes::copied(b"HTTP/1.1 100 Continue\r\n\r\n")?])
+        self.write(&[Bytes::copied(CONTINUE)?])
     }
 
     /// A request that cannot be served: it is answered, and the connection ends.
@@ -184,19 +184,8 @@ impl Instance<Connection> {
     /// A response of the server's own to what was no request for the application.
     pub(super) fn answer(&self, status: u16, text: &str) -> Result<()> {
         let service = self.service()?;
-        let mut writer = ResponseWriter::default();
-        let mut out = Vec::with_capacity(256);
-        let length = text.len().to_string();
-        let written = writer.begin(&mut out, status).and_then(|()| {
-            writer.header(&mut out, b"content-type", b"text/plain; charset=utf-8")?;
-            writer.header(&mut out, b"content-length", length.as_bytes())
-        });
-        debug_assert!(written.is_ok(), "invariant: headers of our own");
-        service.with_default_headers(|date, headers| {
-            let defaults = Defaults { date, headers, close: true, trailers: false };
-            writer.finish_head(&mut out, &defaults);
-        });
-        out.extend_from_slice(text.as_bytes());
+        let mut out = Vec::new();
+        service.with_defaults(|defaults| write_plain(&mut out, status, text, defaults));
         self.write(&[Bytes::copied(&out)?])
     }
 
@@ -216,8 +205,8 @@ impl Instance<Connection> {
             Late::Write => {
                 let unsent = self.unsent_now()?;
                 if unsent < self.unsent.replace(unsent) {
-                    let timeouts = &self.service()?.settings().timeouts;
-                    return self.await_within(Late::Write, timeouts.write);
+                    let seconds = self.service()?.settings().timeouts.write;
+                    return self.await_within(Late::Write, seconds);
                 }
                 self.abort()
             }

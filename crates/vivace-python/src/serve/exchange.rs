@@ -14,14 +14,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-use vivace_http::h1::response::ResponseWriter;
+use vivace_http::h1::response::{RequestTraits, ResponseWriter};
 
 use super::connection::Connection;
 use super::operation::{self, Wait, Waiters};
 use super::service::Service;
 use crate::event_loop::Loop;
 use crate::ffi::asgi_names::asgi_names;
-use crate::ffi::bytes;
+use crate::ffi::bytes::{self, Bytes};
 use crate::ffi::{
     Builtin, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Ref, Result, Slot, Visitor,
     raise, text,
@@ -63,8 +63,10 @@ pub(super) struct Response {
     pub(super) status: Cell<u16>,
     /// Bytes of the body that were sent.
     pub(super) sent: Cell<u64>,
-    /// `trailers: True` was said at the start.
-    pub(super) trailers: Cell<bool>,
+    /// Trailers that were given so far.
+    pub(super) trailers: RefCell<Vec<(Bytes, Bytes)>>,
+    /// What the request tells about the response to it.
+    pub(super) traits: Cell<RequestTraits>,
 }
 
 /// What the access log says of the request.
@@ -99,7 +101,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(writer: ResponseWriter) -> Self {
+    pub(super) fn new(traits: RequestTraits) -> Self {
         Self {
             service: Slot::empty(),
             connection: Slot::empty(),
@@ -109,11 +111,12 @@ impl Exchange {
             body: RequestBody::default(),
             response: Response {
                 phase: Cell::new(Phase::Waiting),
-                writer: RefCell::new(writer),
+                writer: RefCell::new(ResponseWriter::new(traits)),
                 head: RefCell::default(),
                 status: Cell::new(0),
                 sent: Cell::new(0),
-                trailers: Cell::new(false),
+                trailers: RefCell::default(),
+                traits: Cell::new(traits),
             },
             waiters: Waiters::default(),
             disconnected: Cell::new(false),
@@ -141,7 +144,7 @@ impl Class for Exchange {
         &CELL
     }
     fn empty() -> Self {
-        Self::new(ResponseWriter::default())
+        Self::new(RequestTraits::default())
     }
     fn traverse(&self, visitor: &mut Visitor) {
         visitor.slot(&self.service);
@@ -281,5 +284,7 @@ pub(super) fn make_class() -> Result<Owned> {
     )
     .noargs(c"receive", c"The next message: http.request or http.disconnect.", receive)
     .onearg(c"send", c"Sends a part of the response.", send)
+    .onearg(c"_begin_file", c"The head leaves before a file.", super::response::begin_file)
+    .onearg(c"_end_file", c"The file was sent, or not whole.", super::response::end_file)
     .build(None)
 }

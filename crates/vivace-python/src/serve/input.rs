@@ -5,20 +5,23 @@
 //! is there at its first `receive()`. One request runs at a time; what comes meanwhile of the
 //! next ones waits in the backlog, and above a bound the client waits.
 
-use vivace_http::h1::request::{Event, Framing, Head, Reject, RequestReader};
+use vivace_http::h1::framing::Framing;
+use vivace_http::h1::head::Head;
+use vivace_http::h1::reject::Reject;
+use vivace_http::h1::request::{Event, RequestReader};
 
 use super::connection::{Connection, Mode};
 use super::deadlines::Late;
 use super::exchange::Exchange;
 use crate::ffi::bytes::bytes;
 use crate::ffi::function::{Body, Function};
-use crate::ffi::{Instance, Object, Owned, Ref, Result, text};
+use crate::ffi::{Instance, Object, Owned, Result, text};
 
 /// Of bytes that nobody has asked for, this many are kept.
 const HIGH_WATER: usize = 64 * 1024;
 
 /// How the reading of a piece of input ended.
-enum Step {
+pub(super) enum Step {
     /// More bytes are needed.
     NeedMore,
     /// A request was read to its end.
@@ -130,34 +133,35 @@ impl Instance<Connection> {
     /// Reads events up to the end of a request. Runs no Python code of the application's.
     fn read(&self, reader: &mut RequestReader, input: &mut &[u8]) -> Result<Step> {
         loop {
-            let event = match reader.next(input) {
-                Ok(Some(event)) => event,
-                Ok(None) => return Ok(Step::NeedMore),
-                Err(reject) => return Ok(Step::Rejected(reject)),
+            let mut rest = *input;
+            let step = match reader.next(&mut rest) {
+                Ok(Some(event)) => self.take(&event)?,
+                Ok(None) => Some(Step::NeedMore),
+                Err(reject) => Some(Step::Rejected(reject)),
             };
-            match event {
-                Event::Head(head) => {
-                    if let Some(step) = self.begin(&head)? {
-                        return Ok(step);
-                    }
+            *input = &input[input.len() - rest.len()..];
+            if let Some(step) = step {
+                return Ok(step);
+            }
+        }
+    }
+
+    /// What an event means; nothing when the next one is to be read.
+    fn take(&self, event: &Event<'_>) -> Result<Option<Step>> {
+        match event {
+            Event::Head(head) => self.begin(head),
+            Event::Body(data) => self.body(data),
+            Event::Trailers(_) => Ok(None),
+            Event::End => {
+                self.deadlines.lift(Late::Body);
+                if self.mode.get() == Mode::Draining {
+                    self.mode.set(Mode::Http);
+                    self.wait_for_next()?;
                 }
-                Event::Body(data) => {
-                    if let Some(step) = self.body(data)? {
-                        return Ok(step);
-                    }
+                if let Some(exchange) = self.exchange.get() {
+                    exchange.body.complete.set(true);
                 }
-                Event::Trailers(_) => {}
-                Event::End => {
-                    self.deadlines.lift(Late::Body);
-                    if self.mode.get() == Mode::Draining {
-                        self.mode.set(Mode::Http);
-                        self.wait_for_next()?;
-                    }
-                    if let Some(exchange) = self.exchange.get() {
-                        exchange.body.complete.set(true);
-                    }
-                    return Ok(Step::End);
-                }
+                Ok(Some(Step::End))
             }
         }
     }
@@ -238,8 +242,8 @@ impl Instance<Connection> {
         if self.deadlines.is_set(Late::Header) {
             return Ok(());
         }
-        let timeouts = &self.service()?.settings().timeouts;
-        self.await_within(Late::Header, timeouts.request_header)
+        let seconds = self.service()?.settings().timeouts.request_header;
+        self.await_within(Late::Header, seconds)
     }
 
     /// The application has taken what was held of the body.
@@ -287,8 +291,3 @@ impl Body for FeedBody {
 }
 
 static FEED: Function = Function::new::<FeedBody>(c"next_request");
-
-/// The exchange that a connection works on, for those who only have the object.
-pub(super) fn exchange_of(connection: &Instance<Connection>) -> Option<Ref<Exchange>> {
-    connection.exchange.get()
-}

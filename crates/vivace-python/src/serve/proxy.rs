@@ -1,6 +1,6 @@
 //! What a trusted proxy says of the client: `X-Forwarded-For` and `X-Forwarded-Proto`.
 
-use vivace_http::h1::request::Head;
+use vivace_http::h1::head::Head;
 use vivace_http::proxy::{Forwarded, TrustedHosts};
 
 use super::connection::Connection;

@@ -1,11 +1,13 @@
 //! `send(message)`: from the messages of the ASGI specification to bytes on the connection.
 
-use vivace_http::h1::response::{BodyError, Defaults, HeadError};
+use vivace_http::h1::response::{BodyError, HeadError, ResponseWriter, write_interim};
+use vivace_http::field::Header;
 
 use super::exchange::{Exchange, Phase};
+use super::files;
 use super::operation::{self, Wait};
 use crate::ffi::asgi_names::asgi_names;
-use crate::ffi::bytes::{self, Bytes};
+use crate::ffi::bytes::Bytes;
 use crate::ffi::{Builtin, Instance, Object, Owned, Result, raise, text};
 
 /// Bodies up to this size are sent in one piece with the head.
@@ -94,27 +96,21 @@ fn start(this: &This, message: &Object) -> Result<Owned> {
         Some(trailers) => trailers.is_true()?,
         None => false,
     };
-    let service = this.service()?;
     // Nothing is kept of a message that is wrong: the application may send another one.
-    let mut writer = this.response.writer.borrow().clone();
-    let mut head = Vec::with_capacity(512);
+    let mut writer = ResponseWriter::new(this.response.traits.get());
+    let mut head = Vec::new();
     writer.begin(&mut head, status).map_err(|error| head_error(&error))?;
     if let Some(headers) = headers.filter(|headers| !headers.is_none()) {
         text::for_each(&headers, |item| {
-            let Some((name, value)) = text::two_items(item)? else {
-                return Err(raise(Builtin::Value, "a header must be a pair of name and value"));
-            };
-            let (name, value) = (Bytes::header(&name, "name")?, Bytes::header(&value, "value")?);
+            let (name, value) = name_and_value(item)?;
             writer
                 .header(&mut head, name.as_slice(), value.as_slice())
                 .map_err(|error| head_error(&error))
         })?;
     }
-    let close = this.connection.get().is_some_and(|connection| connection.closes_after(this));
-    service.with_default_headers(|date, headers| {
-        let defaults = Defaults { date, headers, close, trailers };
-        writer.finish_head(&mut head, &defaults);
-    });
+    if trailers {
+        writer.promise_trailers();
+    }
     if this.phase() != Phase::Waiting {
         // Said meanwhile, by code that ran while the headers were read.
         return Err(unexpected(this, "'http.response.start'"));
@@ -122,9 +118,37 @@ fn start(this: &This, message: &Object) -> Result<Owned> {
     *this.response.writer.borrow_mut() = writer;
     *this.response.head.borrow_mut() = head;
     this.response.status.set(status);
-    this.response.trailers.set(trailers);
     this.response.phase.set(Phase::Started);
     done(this)
+}
+
+/// A header as the application gives it.
+fn name_and_value(item: &Object) -> Result<(Bytes, Bytes)> {
+    match text::two_items(item)? {
+        Some((name, value)) => Ok((Bytes::header(&name, "name")?, Bytes::header(&value, "value")?)),
+        None => Err(raise(Builtin::Value, "a header must be a pair of name and value")),
+    }
+}
+
+/// The head, with all that the server adds to it; nothing if it has left already. `length` is
+/// that of the whole content, if it is known.
+fn take_head(this: &This, length: Option<usize>) -> Result<Vec<u8>> {
+    if this.phase() != Phase::Started {
+        return Ok(Vec::new());
+    }
+    let mut head = std::mem::take(&mut *this.response.head.borrow_mut());
+    let close = this.connection.get().is_some_and(|connection| connection.closes_after(this));
+    let mut writer = this.response.writer.borrow_mut();
+    if close {
+        writer.close();
+    }
+    // What a HEAD would have been answered with is not known.
+    if let Some(length) = length.filter(|_| !this.response.traits.get().head) {
+        writer.know_length(length as u64);
+    }
+    let service = this.service()?;
+    service.with_defaults(|defaults| writer.finish_head(&mut head, defaults));
+    Ok(head)
 }
 
 fn body(this: &This, message: &Object) -> Result<Owned> {
@@ -159,15 +183,15 @@ fn after_write(this: &This) -> Result<Owned> {
 pub(super) fn send_body(this: &This, data: Option<&Bytes>, more: bool) -> Result<()> {
     let Some(connection) = this.connection.get() else { return Ok(()) };
     let content = data.map_or(&[][..], Bytes::as_slice);
+    let mut out = take_head(this, (!more).then_some(content.len()))?;
     let framed = this.response.writer.borrow_mut().body(content.len(), more);
     let framed = match framed {
         Ok(framed) => framed,
         Err(error) => return Err(wrong_length(this, error)?),
     };
-    this.response.sent.set(this.response.sent.get() + content.len() as u64);
     let (before, after) = (framed.before(), framed.after());
-    let mut out = std::mem::take(&mut *this.response.head.borrow_mut());
-    let content = if framed.sends_data() { content } else { &[] };
+    let content = if framed.send_data { content } else { &[] };
+    this.response.sent.set(this.response.sent.get() + content.len() as u64);
     out.extend_from_slice(before);
     if content.len() <= JOIN_UP_TO {
         out.extend_from_slice(content);
@@ -203,6 +227,7 @@ fn wrong_length(this: &This, error: BodyError) -> Result<crate::ffi::Raised> {
     let message = match error {
         BodyError::TooLong => "Response content longer than Content-Length",
         BodyError::TooShort => "Response content shorter than Content-Length",
+        BodyError::Complete => "Response content after the end of the response",
     };
     abort(this)?;
     Ok(raise(Builtin::Runtime, message))
@@ -239,33 +264,30 @@ fn trailers(this: &This, message: &Object) -> Result<Owned> {
         Some(more) => more.is_true()?,
         None => false,
     };
-    let mut writer = this.response.writer.borrow().clone();
-    let mut out = Vec::new();
     if let Some(headers) = text::dict_get(message, &names.headers)? {
         text::for_each(&headers, |item| {
-            let Some((name, value)) = text::two_items(item)? else {
-                return Err(raise(Builtin::Value, "a trailer must be a pair of name and value"));
-            };
-            let (name, value) = (Bytes::header(&name, "name")?, Bytes::header(&value, "value")?);
-            writer
-                .trailer(&mut out, name.as_slice(), value.as_slice())
-                .map_err(|error| head_error(&error))
+            this.response.trailers.borrow_mut().push(name_and_value(item)?);
+            Ok(())
         })?;
     }
-    if !more {
-        writer.finish_trailers(&mut out);
+    if more {
+        return done(this);
     }
-    *this.response.writer.borrow_mut() = writer;
+    let fields = std::mem::take(&mut *this.response.trailers.borrow_mut());
+    let fields = fields
+        .iter()
+        .map(|(name, value)| Header { name: name.as_slice(), value: value.as_slice() });
+    let mut out = Vec::new();
+    let written = this.response.writer.borrow_mut().trailers(&mut out, fields);
+    written.map_err(|error| head_error(&error))?;
     if let Some(connection) = this.connection.get().filter(|_| !out.is_empty()) {
         connection.write(&[Bytes::copied(&out)?])?;
     }
-    if !more {
-        complete(this)?;
-    }
+    complete(this)?;
     after_write(this)
 }
 
-/// `http.response.pathsend`: the body is a file, sent by the kernel.
+/// `http.response.pathsend`: the body is a file.
 fn pathsend(this: &This, message: &Object) -> Result<Owned> {
     let names = asgi_names();
     if is_over(this)? {
@@ -277,43 +299,38 @@ fn pathsend(this: &This, message: &Object) -> Result<Owned> {
     let Some(path) = text::dict_get(message, &names.path)? else {
         return Err(raise(Builtin::Value, "'http.response.pathsend' must have a 'path'"));
     };
+    if let Some(content) = files::read_small(&path)? {
+        send_body(this, Some(&content), false)?;
+        return after_write(this);
+    }
     let Some(connection) = this.connection.get() else { return done(this) };
     let transport = connection.transport.get_or_none();
-    let function = this.service()?.send_file_function()?;
-    let coroutine = function.call(&[this.object(), &transport, &path])?;
+    let coroutine = this.service()?.send_file_function()?.call(&[this.object(), &transport, &path])?;
     operation::of_coroutine(this.object(), coroutine)
 }
 
-/// `begin_file(size)`: the head leaves; whether the body is to follow as it is.
+/// `_begin_file(size)`: the head leaves; whether the file is to follow.
 pub(super) fn begin_file(this: &This, size: &Object) -> Result<Owned> {
-    let size = text::to_u64(size)?;
+    let size = text::to_u64(size)? as usize;
     let Some(connection) = this.connection.get() else { return Ok(text::boolean(false)) };
-    let plan = this.response.writer.borrow_mut().whole_body(size);
-    let framed = match plan {
+    let out = take_head(this, Some(size))?;
+    let framed = this.response.writer.borrow_mut().body(size, false);
+    let framed = match framed {
         Ok(framed) => framed,
         Err(error) => return Err(wrong_length(this, error)?),
     };
-    let mut out = std::mem::take(&mut *this.response.head.borrow_mut());
-    out.extend_from_slice(framed.before());
+    debug_assert!(framed.before().is_empty(), "the length is known");
     this.response.phase.set(Phase::Streaming);
     if !out.is_empty() {
         connection.write(&[Bytes::copied(&out)?])?;
     }
-    this.response.sent.set(if framed.sends_data() { size } else { 0 });
-    Ok(text::boolean(framed.sends_data() && size > 0))
+    this.response.sent.set(if framed.send_data { size as u64 } else { 0 });
+    Ok(text::boolean(framed.send_data && size > 0))
 }
 
-/// `end_file(whole)`: the file was sent, or could not be.
+/// `_end_file(whole)`: the file was sent, or could not be.
 pub(super) fn end_file(this: &This, whole: &Object) -> Result<Owned> {
-    if !whole.is_true()? {
-        abort(this)?;
-        return Ok(text::none());
-    }
-    let after = this.response.writer.borrow().after_whole_body();
-    if let Some(connection) = this.connection.get().filter(|_| !after.is_empty()) {
-        connection.write(&[Bytes::copied(after)?])?;
-    }
-    complete(this)?;
+    if whole.is_true()? { complete(this)? } else { abort(this)? }
     Ok(text::none())
 }
 
@@ -327,42 +344,31 @@ fn early_hint(this: &This, message: &Object) -> Result<Owned> {
         return Err(unexpected(this, "'http.response.early_hint'"));
     }
     let Some(links) = text::dict_get(message, &names.links)? else { return done(this) };
-    let mut out = b"HTTP/1.1 103 Early Hints\r\n".to_vec();
-    let mut any = false;
+    let mut values = Vec::new();
     text::for_each(&links, |link| {
-        let link = Bytes::header(link, "link")?;
-        if vivace_http::h1::response::is_field_value(link.as_slice()) {
-            out.extend_from_slice(b"link: ");
-            out.extend_from_slice(link.as_slice());
-            out.extend_from_slice(b"\r\n");
-            any = true;
-            return Ok(());
-        }
-        Err(raise(Builtin::Value, "bad value of a link"))
+        values.push(Bytes::header(link, "value")?);
+        Ok(())
     })?;
-    out.extend_from_slice(b"\r\n");
-    let http11 = this.response.writer.borrow().is_http11();
-    if let Some(connection) = this.connection.get().filter(|_| any && http11) {
-        connection.write(&[Bytes::from_bytes(bytes::bytes(&out)?)?])?;
+    let fields = values.iter().map(|value| Header { name: b"link", value: value.as_slice() });
+    let mut out = Vec::new();
+    write_interim(&mut out, 103, fields).map_err(|error| head_error(&error))?;
+    let http11 = this.response.traits.get().http11;
+    if let Some(connection) = this.connection.get().filter(|_| http11 && !values.is_empty()) {
+        connection.write(&[Bytes::copied(&out)?])?;
     }
     after_write(this)
 }
 
 /// A response of the server's own, whole: the application has failed before it began one.
 pub(super) fn plain(this: &This, status: u16, content: &str, extra: &[(&[u8], &[u8])]) -> Result<()> {
-    let mut writer = this.response.writer.borrow().clone();
-    let mut head = Vec::with_capacity(256);
-    let length = content.len().to_string();
+    let mut writer = ResponseWriter::new(this.response.traits.get());
+    let mut head = Vec::new();
     let written = writer.begin(&mut head, status).and_then(|()| {
         writer.header(&mut head, b"content-type", b"text/plain; charset=utf-8")?;
-        writer.header(&mut head, b"content-length", length.as_bytes())?;
         extra.iter().try_for_each(|(name, value)| writer.header(&mut head, name, value))
     });
     written.map_err(|error| head_error(&error))?;
-    this.service()?.with_default_headers(|date, headers| {
-        let defaults = Defaults { date, headers, close: true, trailers: false };
-        writer.finish_head(&mut head, &defaults);
-    });
+    writer.close();
     *this.response.writer.borrow_mut() = writer;
     *this.response.head.borrow_mut() = head;
     this.response.status.set(status);

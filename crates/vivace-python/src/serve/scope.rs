@@ -5,8 +5,9 @@
 
 use std::cell::RefCell;
 
-use vivace_http::h1::request::{Head, Header};
-use vivace_http::h1::response::{RequestTraits, ResponseWriter};
+use vivace_http::field::Header;
+use vivace_http::h1::head::Head;
+use vivace_http::h1::response::RequestTraits;
 use vivace_http::target::decode_path;
 use vivace_sys::clock::monotonic_nanoseconds;
 
@@ -183,13 +184,7 @@ pub(super) fn exchange_for(
     let scope = common(connection, service, head)?;
     text::dict_set(&scope, &asgi.method, &*method(asgi, head.method)?)?;
     text::dict_set(&scope, &asgi.extensions, &*service.http_extensions(head)?)?;
-    let traits = RequestTraits {
-        head: head.method == b"HEAD",
-        http11: head.http11,
-        keep_alive: head.keep_alive,
-        trailers_wanted: head.trailers_wanted,
-    };
-    let exchange = allocate_with(|| Exchange::new(ResponseWriter::new(traits)))?;
+    let exchange = allocate_with(|| Exchange::new(RequestTraits::from(head)))?;
     exchange.begun.set(monotonic_nanoseconds());
     if service.logs_access() {
         *exchange.line.borrow_mut() = Some(Box::new(Line {

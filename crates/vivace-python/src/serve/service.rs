@@ -7,8 +7,10 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
 
-use vivace_http::h1::date::imf_fixdate;
-use vivace_http::h1::request::{Head, Limits};
+use vivace_http::date::imf_fixdate;
+use vivace_http::h1::head::Head;
+use vivace_http::h1::request::Limits;
+use vivace_http::h1::response::Defaults;
 use vivace_http::proxy::TrustedHosts;
 use vivace_sys::clock::unix_seconds;
 
@@ -132,21 +134,19 @@ impl Service {
         Ok(self.templates.send_file.get_or_none())
     }
 
-    /// Lends what every response gets: the date, if wanted, and the default headers.
-    pub(super) fn with_default_headers<R>(
-        &self,
-        body: impl FnOnce(Option<&[u8]>, &[(Vec<u8>, Vec<u8>)]) -> R,
-    ) -> R {
+    /// Lends what every response gets, if the application has not said it itself.
+    pub(super) fn with_defaults<R>(&self, body: impl FnOnce(Defaults<'_>) -> R) -> R {
         let settings = self.settings();
+        let (server, extra) = (settings.server.as_deref(), settings.extra_headers.as_slice());
         if !settings.date_header {
-            return body(None, &settings.default_headers);
+            return body(Defaults { date: None, server, extra });
         }
         let mut date = self.date.borrow_mut();
         let now = unix_seconds();
         if date.0 != now || date.1.is_empty() {
             *date = (now, imf_fixdate(now).to_vec());
         }
-        body(Some(&date.1), &settings.default_headers)
+        body(Defaults { date: Some(&date.1), server, extra })
     }
 
     pub(super) fn is_draining(&self) -> bool {

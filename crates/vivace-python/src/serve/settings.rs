@@ -43,8 +43,10 @@ pub(super) struct WebSockets {
 #[derive(Default)]
 pub(super) struct Settings {
     pub(super) root_path: String,
+    /// The value of `Server`, for responses that do not have one.
+    pub(super) server: Option<Vec<u8>>,
     /// Header lines that every response gets, as they are sent.
-    pub(super) default_headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) extra_headers: Vec<u8>,
     pub(super) date_header: bool,
     pub(super) proxy_headers: bool,
     pub(super) forwarded_allow_ips: Vec<String>,
@@ -105,15 +107,21 @@ impl Reader<'_> {
         Ok(number.map(|number| usize::try_from(number).unwrap_or(usize::MAX)))
     }
 
-    fn headers(&self, name: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        let mut headers = Vec::new();
+    /// The default headers: the value of `Server`, and the lines of the others.
+    fn headers(&self, name: &str) -> Result<(Option<Vec<u8>>, Vec<u8>)> {
+        let (mut server, mut lines) = (None, Vec::new());
         for item in text::iterate(&*self.get(name)?)? {
-            if let Some((name, value)) = text::two_items(&item)? {
-                let (name, value) = (Bytes::from_bytes(name)?, Bytes::from_bytes(value)?);
-                headers.push((name.as_slice().to_vec(), value.as_slice().to_vec()));
+            let Some((name, value)) = text::two_items(&item)? else { continue };
+            let (name, value) = (Bytes::from_bytes(name)?, Bytes::from_bytes(value)?);
+            if name.as_slice().eq_ignore_ascii_case(b"server") && server.is_none() {
+                server = Some(value.as_slice().to_vec());
+            } else {
+                for part in [name.as_slice(), b": ", value.as_slice(), b"\r\n"] {
+                    lines.extend_from_slice(part);
+                }
             }
         }
-        Ok(headers)
+        Ok((server, lines))
     }
 
     fn texts(&self, name: &str) -> Result<Vec<String>> {
@@ -126,9 +134,11 @@ impl Settings {
     /// Reads `settings`; the names are those of the command line's flags.
     pub(super) fn read(settings: &Object) -> Result<Self> {
         let read = Reader(settings);
+        let (server, extra_headers) = read.headers("default_headers")?;
         Ok(Self {
             root_path: read.text("root_path")?,
-            default_headers: read.headers("default_headers")?,
+            server,
+            extra_headers,
             date_header: read.flag("date_header")?,
             proxy_headers: read.flag("proxy_headers")?,
             forwarded_allow_ips: read.texts("forwarded_allow_ips")?,

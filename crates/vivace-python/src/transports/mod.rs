@@ -7,7 +7,7 @@
 //! | `address` | addresses as Python sees them |
 //! | `stream` | the class of a stream connection, its life from first to last callback |
 //! | `stream_read`, `stream_write` | bytes in, bytes out |
-//! | `stream_tls` | bytes in, if the protocol is TLS |
+//! | `stream_tls`, `stream_http` | bytes in, if the protocol is our own TLS or HTTP |
 //! | `interface` | what Python can call on any stream transport |
 //! | `flow` | asking a protocol to pause its writing |
 //! | `stream_methods` | what Python can call and read beside it |
@@ -19,6 +19,7 @@ pub(crate) mod interface;
 pub(crate) mod listener;
 pub(crate) mod socket;
 pub(crate) mod stream;
+mod stream_http;
 mod stream_methods;
 mod stream_read;
 mod stream_tls;
@@ -29,6 +30,7 @@ use std::mem::MaybeUninit;
 
 use self::stream::Stream;
 use crate::event_loop::Loop;
+use crate::ffi::bytes::Bytes;
 use crate::ffi::slot::Counted;
 use crate::ffi::{ClassBuilder, Instance, Object, Owned, Ref, Result, Visitor};
 
@@ -110,6 +112,12 @@ impl Instance<Loop> {
 #[inline]
 pub(crate) fn write_to(stream: &Instance<Stream>, data: &Object) -> Result<()> {
     stream_write::write(stream, data)
+}
+
+/// `stream.writelines(pieces)`, for the engine's own protocols.
+#[inline]
+pub(crate) fn write_pieces(stream: &Instance<Stream>, pieces: &[Bytes]) -> Result<()> {
+    stream_write::write_lines(stream, pieces)
 }
 
 /// The methods that make transports, for the Python half of the loop.

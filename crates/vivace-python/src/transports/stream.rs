@@ -31,6 +31,7 @@ use crate::ffi::{
     allocate, context, error, imports, names, raise, text,
 };
 use crate::handles::Handle;
+use crate::serve::connection::Connection;
 use crate::tls::protocol::TlsProtocol;
 
 /// Where in its life a connection is, and what it is doing.
@@ -44,6 +45,20 @@ pub(super) struct Phase {
     pub(super) queued: Cell<bool>,
 }
 
+/// How the protocol takes its bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Kind {
+    /// `data_received`.
+    #[default]
+    Plain,
+    /// It is an `asyncio.BufferedProtocol`.
+    Buffered,
+    /// It is our own TLS, and is given the bytes natively.
+    Tls,
+    /// It is our own HTTP, and is given the bytes natively.
+    Http,
+}
+
 /// The incoming side.
 #[derive(Default)]
 pub(super) struct Incoming {
@@ -53,10 +68,7 @@ pub(super) struct Incoming {
     pub(super) ended: Cell<bool>,
     /// The end was delivered and the protocol keeps the connection open.
     pub(super) eof: Cell<bool>,
-    /// The protocol is an `asyncio.BufferedProtocol`.
-    pub(super) buffered: Cell<bool>,
-    /// The protocol is our own TLS: it is given the bytes natively.
-    pub(super) tls: Cell<bool>,
+    pub(super) kind: Cell<Kind>,
     /// How much the last read brought.
     pub(super) last_size: Cell<usize>,
 }
@@ -297,9 +309,15 @@ impl Instance<Stream> {
 
     /// Changes the protocol, also in mid-stream.
     pub(super) fn set_protocol(&self, protocol: &Object) -> Result<()> {
-        let buffered = protocol.is_instance(&imports().buffered_protocol_class)?;
-        self.incoming.buffered.set(buffered);
-        self.incoming.tls.set(protocol.exact::<TlsProtocol>().is_some());
+        self.incoming.kind.set(if protocol.exact::<TlsProtocol>().is_some() {
+            Kind::Tls
+        } else if protocol.exact::<Connection>().is_some() {
+            Kind::Http
+        } else if protocol.is_instance(&imports().buffered_protocol_class)? {
+            Kind::Buffered
+        } else {
+            Kind::Plain
+        });
         self.protocol.set(protocol.new_ref());
         Ok(())
     }

@@ -4,7 +4,8 @@ use vivace_sys::Errno;
 use vivace_sys::socket::receive;
 
 use super::READ_SIZE;
-use super::stream::Stream;
+use super::stream::{Kind, Stream};
+use super::stream_http::read_into_http;
 use super::stream_tls::read_into_tls;
 use crate::event_loop::Loop;
 use crate::ffi::bytes::{WritableBuffer, bytes_copied, bytes_filled, length};
@@ -20,12 +21,11 @@ pub(super) const BUFFER_UPDATED_FAILED: &str =
 pub(super) fn read(this: &Instance<Loop>, stream: &Instance<Stream>) -> Result<()> {
     let mut taken = 0;
     while stream.is_reading() && !stream.incoming.eof.get() {
-        let outcome = if stream.incoming.tls.get() {
-            read_into_tls(this, stream)?
-        } else if stream.incoming.buffered.get() {
-            read_into_protocol(stream)?
-        } else {
-            read_bytes(this, stream)?
+        let outcome = match stream.incoming.kind.get() {
+            Kind::Plain => read_bytes(this, stream)?,
+            Kind::Buffered => read_into_protocol(stream)?,
+            Kind::Tls => read_into_tls(this, stream)?,
+            Kind::Http => read_into_http(this, stream)?,
         };
         match outcome {
             Outcome::Drained => {

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use pyo3::ffi;
 
 use super::entry_points::{
-    entry_getter, entry_init, entry_keywords, entry_noargs, entry_onearg, entry_send,
+    entry_call, entry_getter, entry_init, entry_keywords, entry_noargs, entry_onearg, entry_send,
     entry_setattr, entry_setter, entry_unary,
 };
 use super::lifecycle::{
@@ -144,6 +144,14 @@ impl<T: Class> ClassBuilder<T> {
         self.constructible = true;
         self.slot(ffi::Py_tp_init, entry_init::<T, F> as *mut c_void)
             .slot(ffi::Py_tp_new, entry_new::<T> as *mut c_void)
+    }
+
+    /// `__call__`.
+    pub(crate) fn call<F>(self, _: F) -> Self
+    where
+        F: Fn(&Instance<T>, &Args<'_>) -> Result<Owned> + Copy,
+    {
+        self.slot(ffi::Py_tp_call, entry_call::<T, F> as *mut c_void)
     }
 
     /// `__repr__`.

@@ -103,6 +103,23 @@ where
     edge_object(|| conjure::<F>()(unsafe { Instance::from_ptr(slf) }))
 }
 
+pub(super) unsafe extern "C" fn entry_call<T: Class, F>(
+    slf: *mut ffi::PyObject,
+    args: *mut ffi::PyObject,
+    keywords: *mut ffi::PyObject,
+) -> *mut ffi::PyObject
+where
+    F: Fn(&Instance<T>, &Args<'_>) -> Result<Owned> + Copy,
+{
+    // SAFETY: `tp_call` gets an instance, a tuple, and a dictionary or null.
+    edge_object(|| unsafe {
+        let keywords = if keywords.is_null() { None } else { Some(Object::from_ptr(keywords)) };
+        Args::with_tuple(Object::from_ptr(args), keywords, |args| {
+            conjure::<F>()(Instance::from_ptr(slf), args)
+        })
+    })
+}
+
 pub(super) unsafe extern "C" fn entry_init<T: Class, F>(
     slf: *mut ffi::PyObject,
     args: *mut ffi::PyObject,

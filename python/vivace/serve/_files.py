@@ -1,0 +1,42 @@
+"""Sending a file as the body of a response: the extension `http.response.pathsend`.
+
+Who calls it: the native engine, for files that are too large to be sent in one piece (it sends
+the others itself). The kernel copies (`sendfile`) where the connection is not encrypted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vivace import _native
+
+__all__ = ["send_file"]
+
+
+async def send_file(
+    exchange: _native.Exchange, transport: asyncio.Transport, path: str | os.PathLike[str]
+) -> None:
+    """Sends what follows the head of a response.
+
+    Args:
+        exchange: Whose response it is.
+        transport: The connection.
+        path: The file.
+
+    Raises:
+        OSError: The client has gone, or the file cannot be read.
+    """
+    whole = False
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            if exchange._begin_file(size):
+                loop = asyncio.get_running_loop()
+                whole = await loop.sendfile(transport, file, 0, size, fallback=True) == size
+            else:
+                whole = True
+        finally:
+            exchange._end_file(whole)
