@@ -4,84 +4,111 @@
 //! which the request came: most applications answer in that step.
 
 use super::exchange::{Exchange, Phase};
+use super::service::Service;
+use super::websocket::WebSocket;
 use super::{access, response};
 use crate::event_loop::Loop;
 use crate::ffi::asgi_names::asgi_names;
 use crate::ffi::function::{Body, Function};
-use crate::ffi::{Instance, Object, Owned, Result, context, error, imports, names, text};
+use crate::ffi::{
+    Builtin, Class, Instance, Object, Owned, Ref, Result, Slot, context, error, imports, names,
+    raise, text,
+};
 use crate::future::FutureLike;
 use crate::task::{self, Start, Task};
 
-/// Calls the application for a new request, or lets the request wait for its turn.
-pub(super) fn start(exchange: &Instance<Exchange>) -> Result<()> {
-    let service = exchange.service()?;
-    match service.count_in(exchange)? {
-        true => run(exchange),
-        false => Ok(()),
+/// What the application is called for: an HTTP exchange, a WebSocket.
+pub(super) trait Party: Class {
+    fn service_slot(&self) -> &Slot<Ref<Service>>;
+    fn loop_slot(&self) -> &Slot<Ref<Loop>>;
+    fn task_slot(&self) -> &Slot;
+
+    /// The application has returned, or raised.
+    fn ended(this: &Instance<Self>, failure: Option<Owned>) -> Result<()>;
+}
+
+impl<P: Party> Instance<P> {
+    pub(super) fn service(&self) -> Result<Ref<Service>> {
+        self.service_slot().get().ok_or_else(|| raise(Builtin::Runtime, "the request is over"))
+    }
+
+    pub(super) fn event_loop(&self) -> Result<Ref<Loop>> {
+        self.loop_slot().get().ok_or_else(|| raise(Builtin::Runtime, "the request is over"))
     }
 }
 
-/// Calls the application.
-pub(super) fn run(exchange: &Instance<Exchange>) -> Result<()> {
+/// Calls the application for a new request, or lets the request wait for its turn.
+pub(super) fn start(exchange: &Instance<Exchange>) -> Result<()> {
+    if exchange.service()?.count_in(exchange)? { run(exchange) } else { Ok(()) }
+}
+
+fn run(exchange: &Instance<Exchange>) -> Result<()> {
     let Some(scope) = exchange.scope.take() else { return Ok(()) };
     if exchange.lost.get() {
-        return ended(exchange);
+        return exchange.service()?.count_out(exchange);
     }
-    let service = exchange.service()?;
-    let event_loop = exchange.event_loop()?;
-    if let (Some(seconds), Some(connection)) =
-        (service.settings().timeouts.request, exchange.connection.get())
-    {
+    let seconds = exchange.service()?.settings().timeouts.request;
+    if let (Some(seconds), Some(connection)) = (seconds, exchange.connection.get()) {
         connection.await_within(super::deadlines::Late::Request, seconds)?;
     }
+    call(exchange, &scope)
+}
+
+/// Calls the application and sees to what becomes of it.
+pub(super) fn call<P: Party>(party: &Instance<P>, scope: &Object) -> Result<()> {
+    let service = party.service()?;
+    let event_loop = party.event_loop()?;
     let asgi = asgi_names();
-    let receive = exchange.object().getattr(&asgi.receive)?;
-    let send = exchange.object().getattr(&asgi.send)?;
-    let run = || {
-        let coroutine = service.app().call(&[&scope, &receive, &send])?;
+    let receive = party.object().getattr(&asgi.receive)?;
+    let send = party.object().getattr(&asgi.send)?;
+    let begin = || {
+        let coroutine = service.app().call(&[scope, &receive, &send])?;
         make_task(&event_loop, &coroutine)
     };
     let outcome = if service.settings().reset_contextvars {
-        context::run_in(&*context::empty()?, run)
+        context::run_in(&*context::empty()?, begin)
     } else {
-        run()
+        begin()
     };
-    let task = match outcome {
-        Ok(task) => task,
+    match outcome {
+        Ok(task) => watch(party, &task),
         // It is no coroutine function, or its task could not be made.
-        Err(raised) => return failed(exchange, raised.fetch()).and_then(|()| ended(exchange)),
-    };
-    watch(exchange, &task)
+        Err(raised) => P::ended(party, Some(raised.fetch())),
+    }
 }
 
 fn make_task(event_loop: &Instance<Loop>, coroutine: &Object) -> Result<Owned> {
     if event_loop.has_task_factory() {
         return event_loop.object().call_method(&asgi_names().create_task, &[coroutine]);
     }
-    task::create(event_loop, coroutine, None, None, Start::Eager).map(|task| task.into_owned())
+    task::create(event_loop, coroutine, None, None, Start::Eager).map(Ref::into_owned)
 }
 
 /// Sees what became of the task, now or when it is done.
-fn watch(exchange: &Instance<Exchange>, task: &Owned) -> Result<()> {
-    if let Some(native) = task.exact::<Task>() {
-        if !native.core().is_pending() {
-            return task_done(exchange, task);
-        }
-        exchange.task.set(task.clone());
-        let callback = DONE.bind(exchange.object())?;
-        return FutureLike::core(&**native).add_done_callback(task, &callback, None);
+fn watch<P: Party>(party: &Instance<P>, task: &Owned) -> Result<()> {
+    let native = task.exact::<Task>();
+    if native.is_some_and(|native| !native.core().is_pending()) {
+        return P::ended(party, failure_of(task)?);
     }
-    exchange.task.set(task.clone());
-    let callback = DONE.bind(exchange.object())?;
-    task.call_method(&names().add_done_callback, &[&callback]).map(drop)
+    party.task_slot().set(task.clone());
+    let callback = DONE.bind(party.object())?;
+    match native {
+        Some(native) => FutureLike::core(&**native).add_done_callback(task, &callback, None),
+        None => task.call_method(&names().add_done_callback, &[&callback]).map(drop),
+    }
 }
 
 struct DoneBody;
 
 impl Body for DoneBody {
     fn call(bound: &Object, task: &Object) -> Result<Owned> {
+        let failure = failure_of(task)?;
         if let Some(exchange) = bound.exact::<Exchange>() {
-            task_done(exchange, task)?;
+            exchange.task.clear();
+            Exchange::ended(exchange, failure)?;
+        } else if let Some(websocket) = bound.exact::<WebSocket>() {
+            websocket.task.clear();
+            WebSocket::ended(websocket, failure)?;
         }
         Ok(text::none())
     }
@@ -90,7 +117,7 @@ impl Body for DoneBody {
 static DONE: Function = Function::new::<DoneBody>(c"application_done");
 
 /// How a task has ended: `None` if it returned.
-pub(super) fn failure_of(task: &Object) -> Result<Option<Owned>> {
+fn failure_of(task: &Object) -> Result<Option<Owned>> {
     if let Some(native) = task.exact::<Task>() {
         return Ok(native.core().outcome()?.err());
     }
@@ -100,13 +127,24 @@ pub(super) fn failure_of(task: &Object) -> Result<Option<Owned>> {
     }
 }
 
-fn task_done(exchange: &Instance<Exchange>, task: &Object) -> Result<()> {
-    exchange.task.clear();
-    match failure_of(task)? {
-        None => returned(exchange)?,
-        Some(exception) => failed(exchange, exception)?,
+impl Party for Exchange {
+    fn service_slot(&self) -> &Slot<Ref<Service>> {
+        &self.service
     }
-    ended(exchange)
+    fn loop_slot(&self) -> &Slot<Ref<Loop>> {
+        &self.loop_slot
+    }
+    fn task_slot(&self) -> &Slot {
+        &self.task
+    }
+    fn ended(this: &Instance<Self>, failure: Option<Owned>) -> Result<()> {
+        match failure {
+            None => returned(this)?,
+            Some(exception) => failed(this, exception)?,
+        }
+        access::log_aborted(this)?;
+        this.service()?.count_out(this)
+    }
 }
 
 /// The application has returned: it must have answered.
@@ -129,32 +167,26 @@ fn failed(exchange: &Instance<Exchange>, exception: Owned) -> Result<()> {
         return Err(error::raise_instance(exception));
     }
     let cancelled = error::is_exception_of(&exception, &imports().cancelled_error);
-    let gone = exchange.lost.get()
-        && error::is_exception_of(&exception, crate::ffi::Builtin::Os.object());
+    let gone =
+        exchange.lost.get() && error::is_exception_of(&exception, Builtin::Os.object());
     if !cancelled && !gone {
         exchange.service()?.log_error("Exception in ASGI application\n", Some(&exception))?;
     }
     if exchange.is_complete() || exchange.lost.get() {
         return Ok(());
     }
-    if exchange.phase() == Phase::Waiting && !cancelled {
-        return internal_error(exchange);
+    match exchange.phase() {
+        Phase::Waiting if cancelled => {
+            response::plain(exchange, 503, "Service Unavailable", &[])
+        }
+        // Its head was kept back: the client has seen nothing of it.
+        Phase::Waiting | Phase::Started => internal_error(exchange),
+        _ => response::abort(exchange),
     }
-    if exchange.phase() == Phase::Waiting {
-        return response::plain(exchange, 503, "Service Unavailable", &[]);
-    }
-    response::abort(exchange)
 }
 
 fn internal_error(exchange: &Instance<Exchange>) -> Result<()> {
     response::plain(exchange, 500, "Internal Server Error", &[])
-}
-
-/// The request is over for the server.
-fn ended(exchange: &Instance<Exchange>) -> Result<()> {
-    let service = exchange.service()?;
-    access::log_aborted(exchange)?;
-    service.count_out(exchange)
 }
 
 struct StartBody;

@@ -229,6 +229,14 @@ impl Instance<Connection> {
         Ok(usize::try_from(text::to_i64(&size)?).unwrap_or(0))
     }
 
+    /// The client as logs name it.
+    pub(super) fn client_text(&self) -> Result<String> {
+        match self.client.get() {
+            Some(client) => super::scope::client_text(&client),
+            None => Ok(String::new()),
+        }
+    }
+
     pub(super) fn pause_reading(&self) -> Result<()> {
         if self.read_paused.replace(true) {
             return Ok(());

@@ -23,12 +23,21 @@ pub(super) enum Late {
     Write,
     /// The application, with its response.
     Request,
+    /// The next ping of a WebSocket, or the answer to one.
+    Ping,
     /// The end of a connection that is being closed.
     Close,
 }
 
-const ALL: [Late; 6] =
-    [Late::KeepAlive, Late::Header, Late::Body, Late::Write, Late::Request, Late::Close];
+const ALL: [Late; 7] = [
+    Late::KeepAlive,
+    Late::Header,
+    Late::Body,
+    Late::Write,
+    Late::Request,
+    Late::Ping,
+    Late::Close,
+];
 
 const NEVER: f64 = f64::INFINITY;
 

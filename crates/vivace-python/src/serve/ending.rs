@@ -1,7 +1,8 @@
 //! The end of a response and the end of a connection.
 
 use vivace_http::h1::reject::{Reject, write_plain};
-use vivace_http::h1::response::CONTINUE;
+use vivace_http::h1::response::{CONTINUE, RequestTraits, ResponseWriter};
+use vivace_http::ws::handshake::Refusal;
 
 use super::connection::{Connection, Mode};
 use super::deadlines::Late;
@@ -181,6 +182,28 @@ impl Instance<Connection> {
         self.linger()
     }
 
+    /// A handshake that is wrong: it is answered, and the connection ends.
+    pub(super) fn refuse(&self, refusal: &Refusal) -> Result<()> {
+        let service = self.service()?;
+        service.log_warning("Invalid WebSocket handshake received.")?;
+        let mut head = Vec::new();
+        let traits = RequestTraits { keep_alive: false, ..RequestTraits::default() };
+        let mut writer = ResponseWriter::new(traits);
+        let written = writer.begin(&mut head, refusal.status).and_then(|()| {
+            writer.header(&mut head, b"content-type", b"text/plain; charset=utf-8")?;
+            let mut headers = refusal.headers.iter();
+            headers.try_for_each(|(name, value)| {
+                writer.header(&mut head, name.as_bytes(), value.as_bytes())
+            })
+        });
+        debug_assert!(written.is_ok(), "invariant: headers of our own");
+        writer.know_length(refusal.reason.len() as u64);
+        service.with_defaults(|defaults| writer.finish_head(&mut head, defaults));
+        head.extend_from_slice(refusal.reason.as_bytes());
+        self.write(&[Bytes::copied(&head)?])?;
+        self.linger()
+    }
+
     /// A response of the server's own to what was no request for the application.
     pub(super) fn answer(&self, status: u16, text: &str) -> Result<()> {
         let service = self.service()?;
@@ -211,6 +234,7 @@ impl Instance<Connection> {
                 self.abort()
             }
             Late::Request => self.late_request(),
+            Late::Ping => self.websocket_alive(),
             Late::Close => self.abort(),
         }
     }

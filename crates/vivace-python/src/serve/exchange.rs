@@ -23,8 +23,8 @@ use crate::event_loop::Loop;
 use crate::ffi::asgi_names::asgi_names;
 use crate::ffi::bytes::{self, Bytes};
 use crate::ffi::{
-    Builtin, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Ref, Result, Slot, Visitor,
-    raise, text,
+    Class, ClassBuilder, ClassCell, Instance, Object, Owned, Ref, Result, Slot, Visitor,
+    allocate_with, text,
 };
 
 /// How far the response is.
@@ -165,14 +165,6 @@ impl Class for Exchange {
 }
 
 impl Instance<Exchange> {
-    pub(super) fn event_loop(&self) -> Result<Ref<Loop>> {
-        self.loop_slot.get().ok_or_else(|| raise(Builtin::Runtime, "the request is over"))
-    }
-
-    pub(super) fn service(&self) -> Result<Ref<Service>> {
-        self.service.get().ok_or_else(|| raise(Builtin::Runtime, "the request is over"))
-    }
-
     /// A part of the request's body has come.
     pub(super) fn push_body(&self, chunk: Owned) {
         let size = bytes::length(&chunk);
@@ -266,6 +258,24 @@ impl Instance<Exchange> {
             None => Ok(()),
         }
     }
+}
+
+/// An exchange without a request of its own: the response that denies a WebSocket.
+pub(super) fn denial(
+    service: &Instance<Service>,
+    connection: Option<&Instance<Connection>>,
+    event_loop: &Slot<Ref<Loop>>,
+) -> Result<Ref<Exchange>> {
+    let exchange = allocate_with(|| Exchange::new(RequestTraits::default()))?;
+    exchange.body.complete.set(true);
+    exchange.service.set(service.counted());
+    if let Some(connection) = connection {
+        exchange.connection.set(connection.counted());
+    }
+    if let Some(event_loop) = event_loop.get() {
+        exchange.loop_slot.set(event_loop);
+    }
+    Ok(exchange)
 }
 
 fn receive(this: &Instance<Exchange>) -> Result<Owned> {

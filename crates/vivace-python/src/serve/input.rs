@@ -5,10 +5,9 @@
 //! is there at its first `receive()`. One request runs at a time; what comes meanwhile of the
 //! next ones waits in the backlog, and above a bound the client waits.
 
-use vivace_http::h1::framing::Framing;
-use vivace_http::h1::head::Head;
 use vivace_http::h1::reject::Reject;
-use vivace_http::h1::request::{Event, RequestReader};
+use vivace_http::h1::request::{Event, Framing, Head, RequestReader};
+use vivace_http::ws::handshake::Refusal;
 
 use super::connection::{Connection, Mode};
 use super::deadlines::Late;
@@ -27,6 +26,10 @@ pub(super) enum Step {
     /// A request was read to its end.
     End,
     Rejected(Reject),
+    /// A handshake for a WebSocket that is wrong.
+    Refused(Refusal),
+    /// It looked like a handshake, and is a request like any other.
+    Plain,
     /// A request asks for a WebSocket: what follows is not HTTP.
     Upgraded,
 }
@@ -112,8 +115,12 @@ impl Instance<Connection> {
                     *input = &[];
                     return self.reject(&reject);
                 }
+                Step::Refused(refusal) => {
+                    *input = &[];
+                    return self.refuse(&refusal);
+                }
                 Step::Upgraded => return self.upgrade(),
-                Step::NeedMore => {
+                Step::NeedMore | Step::Plain => {
                     self.start_application()?;
                     if partial && !self.exchange.is_some() && self.mode.get() == Mode::Http {
                         self.head_begun()?;
@@ -179,7 +186,10 @@ impl Instance<Connection> {
             }
         }
         if head.websocket && service.settings().ws.enabled {
-            return self.begin_websocket(head);
+            match self.begin_websocket(head)? {
+                Some(Step::Plain) | None => {}
+                step => return Ok(step),
+            }
         }
         let exchange = super::scope::exchange_for(self, &service, head)?;
         if !matches!(head.framing, Framing::None) {

@@ -20,7 +20,7 @@
 //! | `operation` | what `receive` and `send` return |
 //! | `files` | files as bodies |
 //! | `application` | calling the application, and its end |
-//! | `websocket` | WebSockets |
+//! | `websocket`, `websocket_wire` | one WebSocket: the application's side, the client's |
 //! | `access` | the access log |
 
 mod access;
@@ -38,6 +38,7 @@ mod scope;
 mod service;
 mod settings;
 mod websocket;
+mod websocket_wire;
 
 use crate::ffi::{Owned, Result};
 

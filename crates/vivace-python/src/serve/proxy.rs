@@ -1,6 +1,6 @@
 //! What a trusted proxy says of the client: `X-Forwarded-For` and `X-Forwarded-Proto`.
 
-use vivace_http::h1::head::Head;
+use vivace_http::h1::request::Head;
 use vivace_http::proxy::{Forwarded, TrustedHosts};
 
 use super::connection::Connection;
@@ -25,19 +25,19 @@ pub(super) fn apply(
     }
     let Some(client) = connection.client.get() else { return Ok(()) };
     let host = text::to_string_lossy(text::tuple_get(&client, 0));
-    let headers = head.headers.iter().map(|header| (header.name, header.value));
-    let Some(Forwarded { client, scheme }) = trusted.resolve(&host, headers) else {
+    if !trusted.trusts(&host) {
         return Ok(());
-    };
+    }
+    let Forwarded { client, scheme } = trusted.read(&head.headers);
     let asgi = asgi_names();
     if let Some(scheme) = scheme {
-        let secure = matches!(scheme.as_str(), "https" | "wss");
+        let secure = matches!(scheme, "https" | "wss");
         let scheme = if secure { &asgi.https } else { &asgi.http };
         text::dict_set(scope, &asgi.scheme, scheme)?;
     }
     if let Some((host, port)) = client {
         let host = text::string(&host)?;
-        let port = text::integer(i64::from(port))?;
+        let port = text::integer(port)?;
         text::dict_set(scope, &asgi.client, &*text::tuple(&[&host, &port])?)?;
     }
     Ok(())

@@ -76,7 +76,7 @@ fn head_error(error: &HeadError) -> crate::ffi::Raised {
     raise(Builtin::Value, &error.to_string())
 }
 
-fn start(this: &This, message: &Object) -> Result<Owned> {
+pub(super) fn start(this: &This, message: &Object) -> Result<Owned> {
     let names = asgi_names();
     if is_over(this)? {
         return done(this);
@@ -123,7 +123,7 @@ fn start(this: &This, message: &Object) -> Result<Owned> {
 }
 
 /// A header as the application gives it.
-fn name_and_value(item: &Object) -> Result<(Bytes, Bytes)> {
+pub(super) fn name_and_value(item: &Object) -> Result<(Bytes, Bytes)> {
     match text::two_items(item)? {
         Some((name, value)) => Ok((Bytes::header(&name, "name")?, Bytes::header(&value, "value")?)),
         None => Err(raise(Builtin::Value, "a header must be a pair of name and value")),
@@ -151,7 +151,7 @@ fn take_head(this: &This, length: Option<usize>) -> Result<Vec<u8>> {
     Ok(head)
 }
 
-fn body(this: &This, message: &Object) -> Result<Owned> {
+pub(super) fn body(this: &This, message: &Object) -> Result<Owned> {
     let names = asgi_names();
     if is_over(this)? {
         return done(this);

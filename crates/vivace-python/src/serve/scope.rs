@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 use vivace_http::field::Header;
-use vivace_http::h1::head::Head;
+use vivace_http::h1::request::Head;
 use vivace_http::h1::response::RequestTraits;
 use vivace_http::target::decode_path;
 use vivace_sys::clock::monotonic_nanoseconds;
@@ -211,4 +211,11 @@ fn target(head: &Head<'_>) -> Vec<u8> {
         target.extend_from_slice(head.query);
     }
     target
+}
+
+/// `host:port`, or the path of a Unix socket.
+pub(super) fn client_text(client: &Object) -> Result<String> {
+    let host = text::to_string_lossy(text::tuple_get(client, 0));
+    let port = text::tuple_get(client, 1);
+    if port.is_none() { Ok(host) } else { Ok(format!("{host}:{}", text::to_i64(port)?)) }
 }

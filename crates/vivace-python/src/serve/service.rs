@@ -8,10 +8,10 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
 
 use vivace_http::date::imf_fixdate;
-use vivace_http::h1::head::Head;
-use vivace_http::h1::request::Limits;
+use vivace_http::h1::request::{Head, Limits};
 use vivace_http::h1::response::Defaults;
 use vivace_http::proxy::TrustedHosts;
+use vivace_http::ws::deflate::Pool;
 use vivace_sys::clock::unix_seconds;
 
 use super::connection::Connection;
@@ -20,6 +20,7 @@ use super::operation::{self, Operation};
 use super::proxy::Proxies;
 use super::scope::HeaderNames;
 use super::settings::Settings;
+use super::websocket::WebSocket;
 use super::{application, response};
 use crate::event_loop::Loop;
 use crate::ffi::asgi_names::{self, asgi_names};
@@ -37,6 +38,7 @@ struct Templates {
     request: Slot,
     extensions: Slot,
     extensions_with_trailers: Slot,
+    websocket_extensions: Slot,
     done: Slot<Ref<Operation>>,
     send_file: Slot,
 }
@@ -47,6 +49,7 @@ struct Counts {
     connections: RefCell<HashMap<usize, Ref<Connection>>>,
     per_address: RefCell<HashMap<String, usize>>,
     running: RefCell<HashMap<usize, Ref<Exchange>>>,
+    websockets: RefCell<HashMap<usize, Ref<WebSocket>>>,
     waiting: RefCell<VecDeque<Ref<Exchange>>>,
     served: Cell<u64>,
 }
@@ -68,6 +71,8 @@ pub(crate) struct Service {
     /// The second of the `Date` header, and its text.
     date: RefCell<(u64, Vec<u8>)>,
     closed_waiters: RefCell<Vec<Ref<Future>>>,
+    /// Taken out while it is used.
+    pool: Cell<Option<Box<Pool>>>,
 }
 
 /// The key of an object that is alive while it is a key.
@@ -119,6 +124,19 @@ impl Service {
         text::dict_copy(&*template.get_or_none())
     }
 
+    pub(super) fn websocket_extensions(&self) -> Result<Owned> {
+        text::dict_copy(&*self.templates.websocket_extensions.get_or_none())
+    }
+
+    /// Lends the compressors, which all connections share. `body` runs no Python code but what
+    /// finalizers run, and those find others.
+    pub(super) fn with_pool<R>(&self, body: impl FnOnce(&mut Pool) -> R) -> R {
+        let mut pool = self.pool.take().unwrap_or_default();
+        let result = body(&mut pool);
+        self.pool.set(Some(pool));
+        result
+    }
+
     /// What `await send(…)` awaits when there is nothing to wait for.
     #[inline]
     pub(super) fn done(&self) -> Owned {
@@ -157,6 +175,11 @@ impl Service {
         self.settings().access_log
     }
 
+    pub(super) fn log_info(&self, message: &str) -> Result<()> {
+        let logger = self.error_logger.get_or_none();
+        logger.call_method(&asgi_names().info, &[&*text::string(message)?]).map(drop)
+    }
+
     pub(super) fn log_warning(&self, message: &str) -> Result<()> {
         let logger = self.error_logger.get_or_none();
         logger.call_method(&asgi_names().warning, &[&*text::string(message)?]).map(drop)
@@ -181,11 +204,7 @@ impl Service {
     pub(super) fn log_access(&self, exchange: &Exchange, line: &Line) -> Result<()> {
         let Some(logger) = self.access_logger.get() else { return Ok(()) };
         let client = match &line.client {
-            Some(client) if text::is_tuple(client) => {
-                let host = text::to_string_lossy(text::tuple_get(client, 0));
-                let port = text::tuple_get(client, 1);
-                if port.is_none() { host } else { format!("{host}:{}", text::to_i64(port)?) }
-            }
+            Some(client) if text::is_tuple(client) => super::scope::client_text(client)?,
             _ => String::new(),
         };
         let format = text::string("%s - \"%s %s HTTP/%s\" %d")?;
@@ -220,6 +239,7 @@ impl Class for Service {
             draining: Cell::new(false),
             date: RefCell::default(),
             closed_waiters: RefCell::default(),
+            pool: Cell::new(None),
         }
     }
     fn traverse(&self, visitor: &mut Visitor) {
@@ -234,6 +254,7 @@ impl Class for Service {
         visitor.slot(&self.templates.request);
         visitor.slot(&self.templates.extensions);
         visitor.slot(&self.templates.extensions_with_trailers);
+        visitor.slot(&self.templates.websocket_extensions);
         visitor.slot(&self.templates.done);
         visitor.slot(&self.templates.send_file);
         if let Ok(connections) = self.counts.connections.try_borrow() {
@@ -241,6 +262,9 @@ impl Class for Service {
         }
         if let Ok(running) = self.counts.running.try_borrow() {
             running.values().for_each(|exchange| visitor.object(exchange.as_object()));
+        }
+        if let Ok(websockets) = self.counts.websockets.try_borrow() {
+            websockets.values().for_each(|websocket| visitor.object(websocket.as_object()));
         }
         if let Ok(waiting) = self.counts.waiting.try_borrow() {
             waiting.iter().for_each(|exchange| visitor.object(exchange.as_object()));
@@ -261,12 +285,15 @@ impl Class for Service {
         self.templates.request.clear();
         self.templates.extensions.clear();
         self.templates.extensions_with_trailers.clear();
+        self.templates.websocket_extensions.clear();
         self.templates.done.clear();
         self.templates.send_file.clear();
         let connections = std::mem::take(&mut *self.counts.connections.borrow_mut());
         drop(connections);
         let running = std::mem::take(&mut *self.counts.running.borrow_mut());
         drop(running);
+        let websockets = std::mem::take(&mut *self.counts.websockets.borrow_mut());
+        drop(websockets);
         let waiting = std::mem::take(&mut *self.counts.waiting.borrow_mut());
         drop(waiting);
         let waiters = std::mem::take(&mut *self.closed_waiters.borrow_mut());
@@ -383,8 +410,24 @@ impl Instance<Service> {
         self.tell_if_closed()
     }
 
+    pub(super) fn remember_websocket(&self, websocket: &Instance<WebSocket>) {
+        let key = key_of(websocket.object());
+        let before = self.counts.websockets.borrow_mut().insert(key, websocket.counted());
+        drop(before);
+    }
+
+    /// The application has ended with a WebSocket.
+    pub(super) fn forget_websocket(&self, websocket: &Instance<WebSocket>) -> Result<()> {
+        let key = key_of(websocket.object());
+        let gone = self.counts.websockets.borrow_mut().remove(&key);
+        drop(gone);
+        self.tell_if_closed()
+    }
+
     fn is_closed(&self) -> bool {
-        self.counts.connections.borrow().is_empty() && self.counts.running.borrow().is_empty()
+        self.counts.connections.borrow().is_empty()
+            && self.counts.running.borrow().is_empty()
+            && self.counts.websockets.borrow().is_empty()
     }
 
     fn tell_if_closed(&self) -> Result<()> {
@@ -429,8 +472,12 @@ impl Instance<Service> {
                 count += 1;
             }
         }
-        for connection in self.all_connections() {
-            count += usize::from(connection.websocket_cancel()?);
+        let websockets: Vec<_> = self.counts.websockets.borrow().values().cloned().collect();
+        for websocket in websockets {
+            if websocket.task.is_some() {
+                websocket.cancel_task()?;
+                count += 1;
+            }
         }
         Ok(count)
     }
@@ -473,7 +520,7 @@ fn init(this: &Instance<Service>, args: &Args<'_>) -> Result<()> {
     asgi_names::initialise()?;
     let read = Settings::read(settings)?;
     let trusted = match read.proxy_headers {
-        true => Some(TrustedHosts::new(read.forwarded_allow_ips.iter().map(String::as_str))),
+        true => Some(TrustedHosts::from_entries(read.forwarded_allow_ips.iter().map(String::as_str))),
         false => None,
     };
     if this.settings.set(read).is_err() || this.proxies.set(Proxies(trusted)).is_err() {
@@ -504,6 +551,7 @@ fn init(this: &Instance<Service>, args: &Args<'_>) -> Result<()> {
     this.templates.extensions.set(extensions(&always)?);
     let all = [always[0], always[1], &asgi.response_trailers];
     this.templates.extensions_with_trailers.set(extensions(&all)?);
+    this.templates.websocket_extensions.set(extensions(&[&asgi.websocket_response])?);
     this.templates.done.set(operation::done()?);
     Ok(())
 }

@@ -1,21 +1,74 @@
-//! One WebSocket, as the application sees it.
+//! One WebSocket, as the application sees it: `receive` and `send`.
+//!
+//! ```text
+//!   connecting ──accept──> open ──close, either side──> closed
+//!       └──close, response──> denied
+//! ```
+//!
+//! "HTTP & WebSocket ASGI Message Format", section "WebSocket". What is on the wire is in
+//! `websocket_wire`.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 
-use vivace_http::h1::head::Head;
+use vivace_http::ws::handshake::Handshake;
+use vivace_http::ws::{CloseCode, Closing, Decoder, Encoder, Keepalive, Phase};
 
+use super::application::{self, Party};
 use super::connection::Connection;
-use super::operation::Waiters;
+use super::exchange::{self, Exchange};
+use super::operation::{self, Wait, Waiters};
+use super::response;
+use super::service::Service;
 use crate::event_loop::Loop;
+use crate::ffi::asgi_names::asgi_names;
+use crate::ffi::bytes::Bytes;
 use crate::ffi::{
-    Builtin, Class, ClassBuilder, ClassCell, Instance, Owned, Ref, Result, Slot, Visitor, raise,
+    Builtin, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Raised, Ref, Result, Slot,
+    Visitor, error, imports, raise, text,
 };
+
+/// How far it is, for the application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    /// The application has not answered the handshake.
+    Connecting,
+    Open,
+    /// It answers with a response of HTTP.
+    Denied,
+    /// The application has closed it.
+    Closed,
+}
+
+/// The parts that know the wire.
+pub(super) struct Wire {
+    /// Taken out while it works.
+    pub(super) decoder: Cell<Option<Box<Decoder>>>,
+    pub(super) encoder: RefCell<Encoder>,
+    pub(super) closing: RefCell<Closing>,
+    pub(super) keepalive: RefCell<Option<Keepalive>>,
+}
 
 /// See the module.
 pub(crate) struct WebSocket {
-    loop_slot: Slot<Ref<Loop>>,
+    pub(super) service: Slot<Ref<Service>>,
+    pub(super) connection: Slot<Ref<Connection>>,
+    pub(super) loop_slot: Slot<Ref<Loop>>,
+    pub(super) scope: Slot,
+    pub(super) task: Slot,
+    pub(super) handshake: RefCell<Option<Handshake>>,
+    /// `host:port` and the path, for the log.
+    pub(super) name: RefCell<String>,
+    pub(super) wire: Wire,
+    pub(super) stage: Cell<Stage>,
+    told_of_connect: Cell<bool>,
+    /// Messages for the application.
+    pub(super) queue: RefCell<VecDeque<Owned>>,
     pub(super) waiters: Waiters,
-    lost: Cell<bool>,
+    /// The connection is lost.
+    pub(super) lost: Cell<bool>,
+    /// The response that denies the connection.
+    denial: Slot<Ref<Exchange>>,
 }
 
 impl Class for WebSocket {
@@ -24,56 +77,386 @@ impl Class for WebSocket {
         &CELL
     }
     fn empty() -> Self {
-        Self { loop_slot: Slot::empty(), waiters: Waiters::default(), lost: Cell::new(false) }
+        Self {
+            service: Slot::empty(),
+            connection: Slot::empty(),
+            loop_slot: Slot::empty(),
+            scope: Slot::empty(),
+            task: Slot::empty(),
+            handshake: RefCell::new(None),
+            name: RefCell::default(),
+            wire: Wire {
+                decoder: Cell::new(None),
+                encoder: RefCell::new(Encoder::new(None)),
+                closing: RefCell::default(),
+                keepalive: RefCell::new(None),
+            },
+            stage: Cell::new(Stage::Connecting),
+            told_of_connect: Cell::new(false),
+            queue: RefCell::default(),
+            waiters: Waiters::default(),
+            lost: Cell::new(false),
+            denial: Slot::empty(),
+        }
     }
     fn traverse(&self, visitor: &mut Visitor) {
+        visitor.slot(&self.service);
+        visitor.slot(&self.connection);
         visitor.slot(&self.loop_slot);
+        visitor.slot(&self.scope);
+        visitor.slot(&self.task);
+        visitor.slot(&self.denial);
         self.waiters.traverse(visitor);
+        if let Ok(queue) = self.queue.try_borrow() {
+            queue.iter().for_each(|message| visitor.object(message));
+        }
     }
     fn clear(&self) {
+        self.service.clear();
+        self.connection.clear();
         self.loop_slot.clear();
+        self.scope.clear();
+        self.task.clear();
+        self.denial.clear();
         self.waiters.clear();
+        let queue = std::mem::take(&mut *self.queue.borrow_mut());
+        drop(queue);
     }
 }
 
 impl Instance<WebSocket> {
-    pub(super) fn event_loop(&self) -> Result<Ref<Loop>> {
-        self.loop_slot.get().ok_or_else(|| raise(Builtin::Runtime, "the connection is over"))
+    /// The closing handshake is over, or there will be none.
+    pub(super) fn is_over(&self) -> bool {
+        self.lost.get() || self.wire.closing.borrow().phase() == Phase::Done
     }
+
+    /// What `receive()` has to say now, if anything.
     pub(super) fn next_message(&self) -> Result<Option<Owned>> {
-        Ok(None)
+        let names = asgi_names();
+        if !self.told_of_connect.replace(true) {
+            let message = text::dict()?;
+            text::dict_set(&message, &names.kind, &names.websocket_connect)?;
+            return Ok(Some(message));
+        }
+        let next = self.queue.borrow_mut().pop_front();
+        if let Some(message) = next {
+            self.took_message()?;
+            return Ok(Some(message));
+        }
+        let denied = self.denial.get().is_some_and(|denial| denial.is_complete());
+        if !self.is_over() && !denied {
+            return Ok(None);
+        }
+        let (code, reason) = {
+            let closing = self.wire.closing.borrow();
+            let disconnect = closing.disconnect();
+            (disconnect.code, disconnect.reason.to_owned())
+        };
+        let message = text::dict()?;
+        text::dict_set(&message, &names.kind, &names.websocket_disconnect)?;
+        text::dict_set(&message, &names.code, &*text::integer(i64::from(code))?)?;
+        text::dict_set(&message, &names.reason, &*text::string(&reason)?)?;
+        Ok(Some(message))
     }
+
     pub(super) fn has_room(&self) -> Result<Option<Owned>> {
-        Ok(None)
+        match self.connection.get() {
+            Some(connection) if connection.is_write_paused() && !self.lost.get() => Ok(None),
+            _ => Ok(Some(text::none())),
+        }
     }
+
+    /// The connection is lost.
     pub(super) fn lose(&self) -> Result<()> {
         self.lost.set(true);
-        Ok(())
+        self.connection.clear();
+        if let Some(denial) = self.denial.get() {
+            denial.lose()?;
+        }
+        self.waiters.wake()?;
+        if self.service()?.settings().cancel_on_disconnect { self.cancel_task() } else { Ok(()) }
+    }
+
+    pub(super) fn cancel_task(&self) -> Result<()> {
+        match self.task.get() {
+            Some(task) => task.call_method(&crate::ffi::names().cancel, &[]).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn log(&self, outcome: &str) -> Result<()> {
+        let service = self.service()?;
+        let text = {
+            let name = self.name.borrow();
+            let (client, path) = name.split_once(' ').unwrap_or(("", &name));
+            format!("{client} - \"WebSocket {path}\" {outcome}")
+        };
+        service.log_info(&text)
     }
 }
 
-impl Instance<Connection> {
-    pub(super) fn begin_websocket(&self, _head: &Head<'_>) -> Result<Option<super::input::Step>> {
-        Ok(None)
+impl Party for WebSocket {
+    fn service_slot(&self) -> &Slot<Ref<Service>> {
+        &self.service
     }
-    pub(super) fn upgrade(&self) -> Result<()> {
-        Ok(())
+    fn loop_slot(&self) -> &Slot<Ref<Loop>> {
+        &self.loop_slot
     }
-    pub(super) fn websocket_received(&self, _data: &[u8]) -> Result<()> {
-        Ok(())
+    fn task_slot(&self) -> &Slot {
+        &self.task
     }
-    pub(super) fn websocket_ended(&self) -> Result<()> {
-        Ok(())
+    fn ended(this: &Instance<Self>, failure: Option<Owned>) -> Result<()> {
+        match failure {
+            None => returned(this)?,
+            Some(exception) => failed(this, exception)?,
+        }
+        this.service()?.forget_websocket(this)
     }
-    pub(super) fn websocket_restart(&self) -> Result<()> {
-        Ok(())
+}
+
+/// The application has returned.
+fn returned(this: &Instance<WebSocket>) -> Result<()> {
+    if this.is_over() {
+        return Ok(());
     }
-    pub(super) fn websocket_cancel(&self) -> Result<bool> {
-        Ok(false)
+    match this.stage.get() {
+        Stage::Connecting => {
+            let message = "ASGI callable returned without sending handshake.";
+            this.service()?.log_error(message, None)?;
+            deny(this, 500, "Internal Server Error")
+        }
+        Stage::Open => this.begin_closing(Some(CloseCode::NORMAL), ""),
+        Stage::Denied => unfinished_denial(this),
+        Stage::Closed => Ok(()),
+    }
+}
+
+fn unfinished_denial(this: &Instance<WebSocket>) -> Result<()> {
+    match this.denial.get().filter(|denial| !denial.is_complete()) {
+        Some(denial) => {
+            let message = "ASGI callable returned without completing response.";
+            this.service()?.log_error(message, None)?;
+            response::abort(&denial)
+        }
+        None => Ok(()),
+    }
+}
+
+/// The application has raised.
+fn failed(this: &Instance<WebSocket>, exception: Owned) -> Result<()> {
+    if error::leaves_the_loop(&exception) {
+        return Err(error::raise_instance(exception));
+    }
+    let cancelled = error::is_exception_of(&exception, &imports().cancelled_error);
+    let gone = this.is_over() && error::is_exception_of(&exception, Builtin::Os.object());
+    if !cancelled && !gone {
+        this.service()?.log_error("Exception in ASGI application\n", Some(&exception))?;
+    }
+    if this.is_over() {
+        return Ok(());
+    }
+    match this.stage.get() {
+        Stage::Connecting => deny(this, 500, "Internal Server Error"),
+        Stage::Open if cancelled => this.begin_closing(Some(CloseCode::SERVICE_RESTART), ""),
+        Stage::Open => this.begin_closing(Some(CloseCode::INTERNAL_ERROR), ""),
+        Stage::Denied => unfinished_denial(this),
+        Stage::Closed => Ok(()),
+    }
+}
+
+/// Answers the handshake with a response of the server's own.
+fn deny(this: &Instance<WebSocket>, status: u16, content: &str) -> Result<()> {
+    let denial = begin_denial(this)?;
+    response::plain(&denial, status, content, &[])?;
+    this.log(&status.to_string())?;
+    this.waiters.wake()
+}
+
+/// The exchange of a response that denies the connection; the connection ends with it.
+fn begin_denial(this: &Instance<WebSocket>) -> Result<Ref<Exchange>> {
+    this.stage.set(Stage::Denied);
+    let connection = this.connection.get();
+    let denial = exchange::denial(&*this.service()?, connection.as_deref(), &this.loop_slot)?;
+    if let Some(connection) = connection {
+        connection.last.set(true);
+        connection.exchange.set(denial.clone());
+    }
+    this.denial.set(denial.clone());
+    Ok(denial)
+}
+
+fn receive(this: &Instance<WebSocket>) -> Result<Owned> {
+    operation::waiting(this.object(), Wait::Message)
+}
+
+fn send(this: &Instance<WebSocket>, message: &Object) -> Result<Owned> {
+    let names = asgi_names();
+    if !text::is_dict(message) {
+        return Err(raise(Builtin::Type, "an ASGI message must be a dict"));
+    }
+    let Some(kind) = text::dict_get(message, &names.kind)? else {
+        return Err(raise(Builtin::Value, "an ASGI message must have a 'type'"));
+    };
+    let is = |name: &Object| kind.equals(name);
+    match this.stage.get() {
+        Stage::Connecting => {
+            if is(&names.websocket_accept)? {
+                check_lost(this)?;
+                accept(this, message)?;
+            } else if is(&names.websocket_close)? {
+                if !this.lost.get() {
+                    deny(this, 403, "")?;
+                }
+            } else if is(&names.websocket_response_start)? {
+                check_lost(this)?;
+                let denial = begin_denial(this)?;
+                response::start(&denial, message)?;
+                this.log(&denial.response.status.get().to_string())?;
+            } else {
+                return Err(unexpected(
+                    "'websocket.accept', 'websocket.close' or 'websocket.http.response.start'",
+                    &kind,
+                ));
+            }
+        }
+        Stage::Open => {
+            if is(&names.websocket_send)? {
+                check_lost(this)?;
+                if this.is_over() {
+                    return Err(gone());
+                }
+                this.send_message(message)?;
+            } else if is(&names.websocket_close)? {
+                close(this, message)?;
+            } else {
+                return Err(unexpected("'websocket.send' or 'websocket.close'", &kind));
+            }
+        }
+        Stage::Denied => {
+            if !is(&names.websocket_response_body)? {
+                return Err(unexpected("'websocket.http.response.body'", &kind));
+            }
+            if let Some(denial) = this.denial.get() {
+                let operation = response::body(&denial, message)?;
+                this.waiters.wake()?;
+                return Ok(operation);
+            }
+        }
+        Stage::Closed => {
+            let kind = text::repr(&kind)?;
+            return Err(raise(
+                Builtin::Runtime,
+                &format!(
+                    "Unexpected ASGI message {kind}, after sending 'websocket.close' \
+                     or response already completed."
+                ),
+            ));
+        }
+    }
+    if this.has_room()?.is_some() {
+        return Ok(this.service()?.done());
+    }
+    operation::waiting(this.object(), Wait::Room)
+}
+
+#[cold]
+fn unexpected(expected: &str, kind: &Object) -> Raised {
+    match text::repr(kind) {
+        Ok(kind) => {
+            raise(Builtin::Runtime, &format!("Expected ASGI message {expected}, but got {kind}."))
+        }
+        Err(raised) => raised,
+    }
+}
+
+#[cold]
+fn gone() -> Raised {
+    raise(Builtin::ConnectionReset, "the client has disconnected")
+}
+
+fn check_lost(this: &Instance<WebSocket>) -> Result<()> {
+    if this.lost.get() { Err(gone()) } else { Ok(()) }
+}
+
+fn accept(this: &Instance<WebSocket>, message: &Object) -> Result<()> {
+    let names = asgi_names();
+    let given = |name: &Object| {
+        Ok::<_, Raised>(text::dict_get(message, name)?.filter(|value| !value.is_none()))
+    };
+    let subprotocol = match given(&names.subprotocol)? {
+        Some(subprotocol) => Some(text::with_str(&subprotocol, str::to_owned)?),
+        None => None,
+    };
+    let mut headers = Vec::new();
+    if let Some(given) = given(&names.headers)? {
+        text::for_each(&given, |item| {
+            headers.push(response::name_and_value(item)?);
+            Ok(())
+        })?;
+    }
+    this.accept(subprotocol.as_deref(), &headers)?;
+    this.log("[accepted]")
+}
+
+fn close(this: &Instance<WebSocket>, message: &Object) -> Result<()> {
+    let names = asgi_names();
+    let code = match text::dict_get(message, &names.code)?.filter(|code| !code.is_none()) {
+        Some(code) => text::to_i64(&code)?,
+        None => 1000,
+    };
+    let reason = match text::dict_get(message, &names.reason)?.filter(|text| !text.is_none()) {
+        Some(reason) => text::with_str(&reason, str::to_owned)?,
+        None => String::new(),
+    };
+    let Some(code) = u16::try_from(code).ok().and_then(CloseCode::new) else {
+        return Err(raise(Builtin::Value, &format!("{code} is no close code to be sent")));
+    };
+    if !this.is_over() {
+        this.begin_closing(Some(code), &reason)?;
+    }
+    this.stage.set(Stage::Closed);
+    Ok(())
+}
+
+/// Calls the application.
+pub(super) fn start(this: &Instance<WebSocket>) -> Result<()> {
+    let Some(scope) = this.scope.take() else { return Ok(()) };
+    application::call(this, &scope)
+}
+
+/// The bytes or the text of a `websocket.send`.
+pub(super) enum Content {
+    Text(Owned),
+    Binary(Bytes),
+}
+
+/// What a `websocket.send` says: exactly one of the two.
+pub(super) fn content_of(message: &Object) -> Result<Content> {
+    let names = asgi_names();
+    let given = |name: &Object| {
+        Ok::<_, Raised>(text::dict_get(message, name)?.filter(|value| !value.is_none()))
+    };
+    match (given(&names.bytes)?, given(&names.text)?) {
+        (Some(data), None) => Bytes::body(&data).map(Content::Binary),
+        (None, Some(text)) if text::is_str(&text) => Ok(Content::Text(text)),
+        (None, Some(text)) => {
+            let text = text::repr(&text)?;
+            Err(raise(Builtin::Type, &format!("'text' of 'websocket.send' must be str, not {text}")))
+        }
+        _ => Err(raise(
+            Builtin::Value,
+            "'websocket.send' must have exactly one of 'bytes' and 'text'",
+        )),
     }
 }
 
 /// Makes the class.
 pub(super) fn make_class() -> Result<Owned> {
-    ClassBuilder::<WebSocket>::new(c"vivace.WebSocket", c"One WebSocket.").build(None)
+    ClassBuilder::<WebSocket>::new(
+        c"vivace.WebSocket",
+        c"One WebSocket, as an ASGI application sees it.",
+    )
+    .noargs(c"receive", c"The next message of the client.", receive)
+    .onearg(c"send", c"Accepts, sends or closes.", send)
+    .build(None)
 }

@@ -1,0 +1,319 @@
+//! The wire side of a WebSocket: the handshake, frames both ways, pings, the closing handshake.
+
+use std::time::Duration;
+
+use vivace_http::field::Header;
+use vivace_http::h1::request::Head;
+use vivace_http::h1::response::write_interim;
+use vivace_http::ws::deflate::Settings;
+use vivace_http::ws::handshake::Handshake;
+use vivace_http::ws::{
+    CloseCode, Decoder, Encoder, Event, Keepalive, Message, Phase, Step as Alive,
+};
+use vivace_sys::clock::monotonic_nanoseconds;
+
+use super::connection::{Connection, Mode};
+use super::deadlines::Late;
+use super::input::Step;
+use super::scope;
+use super::websocket::{Content, Stage, WebSocket, content_of, start};
+use crate::ffi::asgi_names::asgi_names;
+use crate::ffi::bytes::{Bytes, bytes};
+use crate::ffi::{Builtin, Class, Instance, Object, Owned, Result, allocate, raise, text};
+
+/// How long a client may take to answer a close frame, in seconds.
+const CLOSE_SECONDS: f64 = 5.0;
+
+/// Bytes that come before the application has accepted, at most.
+const EARLY: usize = 64 * 1024;
+
+fn now() -> Duration {
+    Duration::from_nanos(monotonic_nanoseconds())
+}
+
+impl Instance<Connection> {
+    /// A request for a WebSocket: checks the handshake and prepares the application's side.
+    pub(super) fn begin_websocket(&self, head: &Head<'_>) -> Result<Option<Step>> {
+        let service = self.service()?;
+        let ws = &service.settings().ws;
+        let settings = ws.per_message_deflate.then(Settings::default);
+        let headers = head.headers.iter().map(|header| (header.name, header.value));
+        let handshake = match Handshake::over_http1(head.method, 1, headers, settings.as_ref()) {
+            Ok(Some(handshake)) => handshake,
+            Ok(None) => return Ok(Some(Step::Plain)),
+            Err(refusal) => return Ok(Some(Step::Refused(refusal))),
+        };
+        let asgi = asgi_names();
+        let scope = scope::common(self, &service, head)?;
+        text::dict_set(&scope, &asgi.kind, &asgi.websocket)?;
+        let scheme = text::dict_get(&scope, &asgi.scheme)?;
+        let secure = scheme.is_some_and(|scheme| scheme.is(&asgi.https));
+        text::dict_set(&scope, &asgi.scheme, if secure { &asgi.wss } else { &asgi.ws })?;
+        let mut subprotocols = Vec::new();
+        for name in &handshake.subprotocols {
+            subprotocols.push(text::string(name)?);
+        }
+        text::dict_set(&scope, &asgi.subprotocols, &*text::list(subprotocols)?)?;
+        text::dict_set(&scope, &asgi.extensions, &*service.websocket_extensions()?)?;
+        let websocket = WebSocket::empty();
+        *websocket.name.borrow_mut() =
+            format!("{} {}", self.client_text()?, String::from_utf8_lossy(head.target));
+        *websocket.handshake.borrow_mut() = Some(handshake);
+        websocket.scope.set(scope);
+        websocket.service.set(service.counted());
+        websocket.connection.set(self.counted());
+        if let Some(event_loop) = self.event_loop.get() {
+            websocket.loop_slot.set(event_loop);
+        }
+        let websocket = allocate(websocket)?;
+        service.remember_websocket(&websocket);
+        self.websocket.set(websocket);
+        Ok(Some(Step::Upgraded))
+    }
+
+    /// What follows is not HTTP: the application is called.
+    pub(super) fn upgrade(&self) -> Result<()> {
+        self.mode.set(Mode::WebSocket);
+        match self.websocket.get() {
+            Some(websocket) => start(&websocket),
+            None => Ok(()),
+        }
+    }
+
+    /// Bytes have come on a WebSocket.
+    pub(super) fn websocket_received(&self, data: &[u8]) -> Result<()> {
+        let Some(websocket) = self.websocket.get() else { return Ok(()) };
+        match websocket.stage.get() {
+            Stage::Connecting => {
+                self.backlog.borrow_mut().extend_from_slice(data);
+                if self.backlog.borrow().len() > EARLY { self.pause_reading() } else { Ok(()) }
+            }
+            Stage::Denied => Ok(()),
+            Stage::Open | Stage::Closed => websocket.received(self, data),
+        }
+    }
+
+    /// The client sends no more.
+    pub(super) fn websocket_ended(&self) -> Result<()> {
+        // connection_lost() tells the application.
+        self.close()
+    }
+
+    /// The server ends.
+    pub(super) fn websocket_restart(&self) -> Result<()> {
+        let Some(websocket) = self.websocket.get() else { return Ok(()) };
+        if websocket.stage.get() != Stage::Open {
+            return Ok(());
+        }
+        let mut out = Vec::new();
+        websocket.wire.closing.borrow_mut().restart(&mut out);
+        self.write_frames(&out)?;
+        self.await_within(Late::Close, CLOSE_SECONDS)
+    }
+
+    /// The next ping is due, or an answer to one is overdue.
+    pub(super) fn websocket_alive(&self) -> Result<()> {
+        let Some(websocket) = self.websocket.get() else { return Ok(()) };
+        loop {
+            let step = match &mut *websocket.wire.keepalive.borrow_mut() {
+                Some(keepalive) => keepalive.step(now()),
+                None => return Ok(()),
+            };
+            match step {
+                Alive::Wait(until) => {
+                    let seconds = until.saturating_sub(now()).as_secs_f64();
+                    return self.await_within(Late::Ping, seconds);
+                }
+                Alive::Ping(payload) => {
+                    let mut out = Vec::new();
+                    websocket.wire.encoder.borrow().ping(&payload, &mut out);
+                    self.write_frames(&out)?;
+                }
+                Alive::TimedOut => {
+                    let reason = "keepalive ping timeout";
+                    websocket.begin_closing(Some(CloseCode::INTERNAL_ERROR), reason)?;
+                    return self.close();
+                }
+            }
+        }
+    }
+
+    fn write_frames(&self, out: &[u8]) -> Result<()> {
+        if out.is_empty() { Ok(()) } else { self.write(&[Bytes::copied(out)?]) }
+    }
+}
+
+impl Instance<WebSocket> {
+    /// Answers the handshake: the WebSocket is open.
+    pub(super) fn accept(
+        &self,
+        subprotocol: Option<&str>,
+        extra: &[(Bytes, Bytes)],
+    ) -> Result<()> {
+        let Some(connection) = self.connection.get() else { return Ok(()) };
+        let service = self.service()?;
+        let handshake = self.handshake.borrow_mut().take();
+        let Some(handshake) = handshake else { return Ok(()) };
+        let mut out = Vec::new();
+        let written = {
+            let own = handshake.response_headers(subprotocol);
+            let own = own.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+            let given = extra.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
+            service.with_defaults(|defaults| {
+                let date = defaults.date.map(|date| (&b"date"[..], date));
+                let server = defaults.server.map(|server| (&b"server"[..], server));
+                let all = own.chain(given).chain(date).chain(server);
+                write_interim(&mut out, 101, all.map(|(name, value)| Header { name, value }))
+            })
+        };
+        if let Err(error) = written {
+            *self.handshake.borrow_mut() = Some(handshake);
+            return Err(raise(Builtin::Value, &error.to_string()));
+        }
+        let ws = &service.settings().ws;
+        let deflate = handshake.deflate.as_ref();
+        self.wire.decoder.set(Some(Box::new(Decoder::new(ws.max_size, deflate))));
+        *self.wire.encoder.borrow_mut() = Encoder::new(deflate);
+        if let Some(interval) = ws.ping_interval.filter(|interval| *interval > 0.0) {
+            let timeout = ws.ping_timeout.map(Duration::from_secs_f64);
+            let interval = Duration::from_secs_f64(interval);
+            *self.wire.keepalive.borrow_mut() = Some(Keepalive::new(interval, timeout, now()));
+            connection.websocket_alive()?;
+        }
+        self.stage.set(Stage::Open);
+        connection.write_frames(&out)?;
+        let early = std::mem::take(&mut *connection.backlog.borrow_mut());
+        if early.is_empty() { Ok(()) } else { self.received(&connection, &early) }
+    }
+
+    /// `websocket.send`.
+    pub(super) fn send_message(&self, message: &Object) -> Result<()> {
+        let Some(connection) = self.connection.get() else { return Ok(()) };
+        if self.wire.closing.borrow().phase() != Phase::Open {
+            return Ok(());
+        }
+        let service = self.service()?;
+        let mut out = Vec::new();
+        match content_of(message)? {
+            Content::Binary(data) => {
+                let message = Message::Binary(data.as_slice());
+                let head = {
+                    let encoder = self.wire.encoder.borrow();
+                    encoder.plain_head(message.kind(), data.as_slice().len())
+                };
+                if let (Some(head), true) = (head, data.as_slice().len() >= COPY_UP_TO) {
+                    return connection.write(&[Bytes::copied(&head)?, data]);
+                }
+                service.with_pool(|pool| {
+                    self.wire.encoder.borrow_mut().message(message, pool, &mut out);
+                });
+            }
+            Content::Text(content) => text::with_str(&content, |content| {
+                service.with_pool(|pool| {
+                    let message = Message::Text(content);
+                    self.wire.encoder.borrow_mut().message(message, pool, &mut out);
+                });
+            })?,
+        }
+        connection.write_frames(&out)
+    }
+
+    /// Sends a close frame, and waits for the other one.
+    pub(super) fn begin_closing(&self, code: Option<CloseCode>, reason: &str) -> Result<()> {
+        let Some(connection) = self.connection.get() else { return Ok(()) };
+        let mut out = Vec::new();
+        self.wire.closing.borrow_mut().begin(code, reason, &mut out);
+        connection.write_frames(&out)?;
+        connection.deadlines.lift(Late::Ping);
+        connection.resume_reading()?;
+        connection.await_within(Late::Close, CLOSE_SECONDS)
+    }
+
+    /// Bytes have come.
+    fn received(&self, connection: &Instance<Connection>, mut data: &[u8]) -> Result<()> {
+        let service = self.service()?;
+        loop {
+            // Taken out: making objects may run finalizers, which may be anything.
+            let Some(mut decoder) = self.wire.decoder.take() else { return Ok(()) };
+            let mut out = Vec::new();
+            let outcome =
+                service.with_pool(|pool| match decoder.next_event(&mut data, pool) {
+                    Ok(Some(event)) => self.take(event, &mut out).map(|()| true),
+                    Ok(None) => Ok(false),
+                    Err(failure) => {
+                        self.wire.closing.borrow_mut().fail(&failure, &mut out);
+                        Ok(false)
+                    }
+                });
+            self.wire.decoder.set(Some(decoder));
+            connection.write_frames(&out)?;
+            if self.wire.closing.borrow().phase() == Phase::Done {
+                self.waiters.wake()?;
+                return connection.close();
+            }
+            if !outcome? {
+                break;
+            }
+        }
+        if !self.queue.borrow().is_empty() {
+            self.waiters.wake()?;
+        }
+        let full = self.queue.borrow().len() >= service.settings().ws.max_queue.max(1);
+        if full && self.stage.get() == Stage::Open { connection.pause_reading() } else { Ok(()) }
+    }
+
+    /// What an event means.
+    fn take(&self, event: Event<'_>, out: &mut Vec<u8>) -> Result<()> {
+        match event {
+            Event::Message(message) => {
+                if self.stage.get() == Stage::Open {
+                    let message = receive_message(message)?;
+                    self.queue.borrow_mut().push_back(message);
+                }
+            }
+            Event::Ping(payload) => {
+                if self.wire.closing.borrow().phase() == Phase::Open {
+                    self.wire.encoder.borrow().pong(payload, out);
+                }
+            }
+            Event::Pong(payload) => {
+                if let Some(keepalive) = &mut *self.wire.keepalive.borrow_mut() {
+                    keepalive.pong(payload);
+                }
+                if let Some(connection) = self.connection.get() {
+                    // With the answer there the next step is another one.
+                    connection.await_within(Late::Ping, 0.0)?;
+                }
+            }
+            Event::Close(frame) => self.wire.closing.borrow_mut().receive(frame, out),
+        }
+        Ok(())
+    }
+
+    /// The application has taken a message.
+    pub(super) fn took_message(&self) -> Result<()> {
+        let room = self.queue.borrow().len() < self.service()?.settings().ws.max_queue.max(1);
+        match self.connection.get() {
+            Some(connection) if room => connection.resume_reading(),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// From this size on a message is sent behind its head instead of being copied.
+const COPY_UP_TO: usize = 16 * 1024;
+
+fn receive_message(message: Message<'_>) -> Result<Owned> {
+    let names = asgi_names();
+    let dict = text::dict()?;
+    text::dict_set(&dict, &names.kind, &names.websocket_receive)?;
+    match message {
+        Message::Text(content) => {
+            text::dict_set(&dict, &names.text, &*text::string(content)?)?;
+        }
+        Message::Binary(content) => {
+            text::dict_set(&dict, &names.bytes, &*bytes(content)?)?;
+        }
+    }
+    Ok(dict)
+}
