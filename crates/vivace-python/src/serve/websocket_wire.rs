@@ -155,17 +155,17 @@ impl Instance<WebSocket> {
         let handshake = self.handshake.borrow_mut().take();
         let Some(handshake) = handshake else { return Ok(()) };
         let mut out = Vec::new();
-        let written = {
+        let written = service.with_defaults(|defaults| {
             let own = handshake.response_headers(subprotocol);
             let own = own.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
             let given = extra.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
-            service.with_defaults(|defaults| {
-                let date = defaults.date.map(|date| (&b"date"[..], date));
-                let server = defaults.server.map(|server| (&b"server"[..], server));
-                let all = own.chain(given).chain(date).chain(server);
-                write_interim(&mut out, 101, all.map(|(name, value)| Header { name, value }))
-            })
-        };
+            let date = defaults.date.map(|date| (&b"date"[..], date));
+            let server = defaults.server.map(|server| (&b"server"[..], server));
+            let fields: Vec<Header<'_>> = (own.chain(given).chain(date).chain(server))
+                .map(|(name, value)| Header { name, value })
+                .collect();
+            write_interim(&mut out, 101, fields)
+        });
         if let Err(error) = written {
             *self.handshake.borrow_mut() = Some(handshake);
             return Err(raise(Builtin::Value, &error.to_string()));
