@@ -503,4 +503,92 @@ class SSLTransport(_FlowControlMixin):
 class Listener:
     """A listening socket that is being served; its `Server` owns the socket."""
 
+class HttpService:
+    """What the connections of one HTTP server share; called, it makes a connection's protocol.
+
+    Args:
+        app: The application, an ASGI 3 callable.
+        settings: A `vivace.serve._settings.Settings`; its attributes are read once.
+        state: The `state` of the application's lifespan, of which each request gets a copy;
+            `None` if the application has no lifespan.
+    """
+
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        settings: Any,
+        state: dict[str, Any] | None = None,
+    ) -> None: ...
+    def __call__(self) -> H1Protocol: ...
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+    @property
+    def requests(self) -> int:
+        """How many requests are in flight."""
+    @property
+    def served(self) -> int:
+        """How many requests have ended."""
+    on_served: Callable[[int], object] | None
+    def drain(self) -> None:
+        """Idle connections close; the others do after their response."""
+    def disconnect(self) -> None:
+        """Handlers that run see `http.disconnect`; WebSockets are closed with 1012."""
+    def cancel(self) -> int:
+        """Cancels the tasks that still run.
+
+        Returns:
+            How many.
+        """
+    def abort(self) -> None:
+        """Closes what is still open, at once."""
+    def wait_closed(self) -> Future[None]:
+        """Done when no connection and no request is left."""
+
+class H1Protocol(asyncio.Protocol):
+    """One HTTP/1.1 connection.
+
+    Args:
+        service: What it shares with the other connections of its server.
+    """
+
+    def __init__(self, service: HttpService) -> None: ...
+    def connection_made(self, transport: asyncio.BaseTransport, /) -> None: ...
+    def connection_lost(self, exc: BaseException | None, /) -> None: ...
+    def data_received(self, data: bytes, /) -> None: ...
+    def eof_received(self) -> bool: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+    def shutdown(self) -> None:
+        """Ends the connection when its response is complete."""
+
+class Exchange:
+    """One HTTP request and its response, as the application sees them; made by the engine."""
+
+    def receive(self) -> Operation: ...
+    def send(self, message: dict[str, Any], /) -> Operation: ...
+    def _begin_file(self, size: int, /) -> bool: ...
+    def _end_file(self, whole: bool, /) -> None: ...
+
+class WebSocket:
+    """One WebSocket, as the application sees it; made by the engine."""
+
+    def receive(self) -> Operation: ...
+    def send(self, message: dict[str, Any], /) -> Operation: ...
+
+class Operation:
+    """What `receive()` and `send()` return: to be awaited, once; also a coroutine."""
+
+    def __await__(self) -> Generator[Any, None, Any]: ...
+    def __iter__(self) -> Generator[Any, None, Any]: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: Any, /) -> Any: ...
+    def throw(
+        self,
+        type: type[BaseException] | BaseException,
+        value: BaseException | None = None,
+        traceback: Any = None,
+    ) -> Any: ...
+    def close(self) -> None: ...
+
 def _all_tasks() -> list[Task[Any]]: ...

@@ -60,6 +60,9 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let serving = serve::make_classes().map_err(raised(py))?;
     add("HttpService", serving.service)?;
     add("H1Protocol", serving.connection)?;
+    add("Exchange", serving.exchange)?;
+    add("WebSocket", serving.websocket)?;
+    add("Operation", serving.operation)?;
     ffi::window::make_class().map_err(raised(py))?;
     module.add_function(wrap_pyfunction!(_all_tasks, module)?)?;
     Ok(())

@@ -167,8 +167,7 @@ fn failed(exchange: &Instance<Exchange>, exception: Owned) -> Result<()> {
         return Err(error::raise_instance(exception));
     }
     let cancelled = error::is_exception_of(&exception, &imports().cancelled_error);
-    let gone =
-        exchange.lost.get() && error::is_exception_of(&exception, Builtin::Os.object());
+    let gone = exchange.lost.get() && error::is_exception_of(&exception, Builtin::Os.object());
     if !cancelled && !gone {
         exchange.service()?.log_error("Exception in ASGI application\n", Some(&exception))?;
     }
@@ -176,9 +175,7 @@ fn failed(exchange: &Instance<Exchange>, exception: Owned) -> Result<()> {
         return Ok(());
     }
     match exchange.phase() {
-        Phase::Waiting if cancelled => {
-            response::plain(exchange, 503, "Service Unavailable", &[])
-        }
+        Phase::Waiting if cancelled => response::plain(exchange, 503, "Service Unavailable", &[]),
         // Its head was kept back: the client has seen nothing of it.
         Phase::Waiting | Phase::Started => internal_error(exchange),
         _ => response::abort(exchange),

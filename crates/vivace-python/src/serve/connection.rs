@@ -23,7 +23,7 @@ use crate::ffi::asgi_names::asgi_names;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::{
     Args, Builtin, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Ref, Result, Slot,
-    Visitor, names, raise, text,
+    Visitor, imports, names, raise, text,
 };
 use crate::transports::stream::Stream;
 
@@ -309,5 +309,5 @@ pub(super) fn make_class() -> Result<Owned> {
     .noargs(c"shutdown", c"Ends the connection when its response is.", |this| {
         this.drain().map(|()| text::none())
     })
-    .build(None)
+    .build(Some(&imports().protocol_class))
 }

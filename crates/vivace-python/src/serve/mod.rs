@@ -46,12 +46,18 @@ use crate::ffi::{Owned, Result};
 pub(crate) struct Classes {
     pub(crate) service: Owned,
     pub(crate) connection: Owned,
+    pub(crate) exchange: Owned,
+    pub(crate) websocket: Owned,
+    pub(crate) operation: Owned,
 }
 
 /// Makes the classes.
 pub(crate) fn make_classes() -> Result<Classes> {
-    operation::make_class()?;
-    exchange::make_class()?;
-    websocket::make_class()?;
-    Ok(Classes { service: service::make_class()?, connection: connection::make_class()? })
+    Ok(Classes {
+        service: service::make_class()?,
+        connection: connection::make_class()?,
+        exchange: exchange::make_class()?,
+        websocket: websocket::make_class()?,
+        operation: operation::make_class()?,
+    })
 }

@@ -19,7 +19,8 @@ pub(super) fn apply(
     scope: &Object,
 ) -> Result<()> {
     let Some(trusted) = &service.proxies().0 else { return Ok(()) };
-    let forwarded = |name: &[u8]| name.len() > 12 && name[..12].eq_ignore_ascii_case(b"x-forwarded-");
+    let forwarded =
+        |name: &[u8]| name.len() > 12 && name[..12].eq_ignore_ascii_case(b"x-forwarded-");
     if !head.headers.iter().any(|header| forwarded(header.name)) {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! `send(message)`: from the messages of the ASGI specification to bytes on the connection.
 
-use vivace_http::h1::response::{BodyError, HeadError, ResponseWriter, write_interim};
 use vivace_http::field::Header;
+use vivace_http::h1::response::{BodyError, HeadError, ResponseWriter, write_interim};
 
 use super::exchange::{Exchange, Phase};
 use super::files;
@@ -51,10 +51,7 @@ fn unexpected(this: &This, kind: &str) -> crate::ffi::Raised {
         Phase::Trailers => "'http.response.trailers'",
         Phase::Complete => "nothing more",
     };
-    raise(
-        Builtin::Runtime,
-        &format!("Expected ASGI message {expected}, but got {kind}."),
-    )
+    raise(Builtin::Runtime, &format!("Expected ASGI message {expected}, but got {kind}."))
 }
 
 /// Whether the message goes nowhere: after the end it is ignored, after a loss it is an error.
@@ -305,7 +302,8 @@ fn pathsend(this: &This, message: &Object) -> Result<Owned> {
     }
     let Some(connection) = this.connection.get() else { return done(this) };
     let transport = connection.transport.get_or_none();
-    let coroutine = this.service()?.send_file_function()?.call(&[this.object(), &transport, &path])?;
+    let coroutine =
+        this.service()?.send_file_function()?.call(&[this.object(), &transport, &path])?;
     operation::of_coroutine(this.object(), coroutine)
 }
 
@@ -330,7 +328,11 @@ pub(super) fn begin_file(this: &This, size: &Object) -> Result<Owned> {
 
 /// `_end_file(whole)`: the file was sent, or could not be.
 pub(super) fn end_file(this: &This, whole: &Object) -> Result<Owned> {
-    if whole.is_true()? { complete(this)? } else { abort(this)? }
+    if whole.is_true()? {
+        complete(this)?
+    } else {
+        abort(this)?
+    }
     Ok(text::none())
 }
 
@@ -360,7 +362,12 @@ fn early_hint(this: &This, message: &Object) -> Result<Owned> {
 }
 
 /// A response of the server's own, whole: the application has failed before it began one.
-pub(super) fn plain(this: &This, status: u16, content: &str, extra: &[(&[u8], &[u8])]) -> Result<()> {
+pub(super) fn plain(
+    this: &This,
+    status: u16,
+    content: &str,
+    extra: &[(&[u8], &[u8])],
+) -> Result<()> {
     let mut writer = ResponseWriter::new(this.response.traits.get());
     let mut head = Vec::new();
     let written = writer.begin(&mut head, status).and_then(|()| {

@@ -16,9 +16,7 @@ use super::exchange::{Exchange, Line};
 use super::service::Service;
 use crate::ffi::asgi_names::{AsgiNames, asgi_names};
 use crate::ffi::bytes::bytes;
-use crate::ffi::{
-    Instance, Object, Owned, Ref, Result, Visitor, allocate_with, names, text,
-};
+use crate::ffi::{Instance, Object, Owned, Ref, Result, Visitor, allocate_with, names, text};
 
 /// The names of headers that are seen again and again, as `bytes` objects.
 pub(super) struct HeaderNames {
@@ -27,16 +25,59 @@ pub(super) struct HeaderNames {
 }
 
 const COMMON: &[&str] = &[
-    "accept", "accept-charset", "accept-encoding", "accept-language", "authorization",
-    "cache-control", "connection", "content-encoding", "content-length", "content-type", "cookie",
-    "date", "dnt", "expect", "forwarded", "host", "if-match", "if-modified-since",
-    "if-none-match", "if-range", "if-unmodified-since", "keep-alive", "origin", "pragma",
-    "priority", "range", "referer", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform",
-    "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-fetch-user",
-    "sec-websocket-extensions", "sec-websocket-key", "sec-websocket-protocol",
-    "sec-websocket-version", "te", "traceparent", "tracestate", "transfer-encoding", "upgrade",
-    "upgrade-insecure-requests", "user-agent", "via", "x-forwarded-for", "x-forwarded-host",
-    "x-forwarded-port", "x-forwarded-proto", "x-real-ip", "x-request-id", "x-requested-with",
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "dnt",
+    "expect",
+    "forwarded",
+    "host",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "keep-alive",
+    "origin",
+    "pragma",
+    "priority",
+    "range",
+    "referer",
+    "sec-ch-ua",
+    "sec-ch-ua-mobile",
+    "sec-ch-ua-platform",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "sec-fetch-user",
+    "sec-websocket-extensions",
+    "sec-websocket-key",
+    "sec-websocket-protocol",
+    "sec-websocket-version",
+    "te",
+    "traceparent",
+    "tracestate",
+    "transfer-encoding",
+    "upgrade",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-request-id",
+    "x-requested-with",
 ];
 
 impl HeaderNames {
@@ -143,11 +184,7 @@ fn method(asgi: &AsgiNames, method: &[u8]) -> Result<Owned> {
 }
 
 /// The keys that HTTP and WebSocket scopes share, on a copy of the connection's template.
-pub(super) fn common(
-    connection: &Connection,
-    service: &Service,
-    head: &Head<'_>,
-) -> Result<Owned> {
+pub(super) fn common(connection: &Connection, service: &Service, head: &Head<'_>) -> Result<Owned> {
     let asgi = asgi_names();
     let scope = text::dict_copy(&*connection.template.get_or_none())?;
     text::dict_set(&scope, &asgi.asgi, &*text::dict_copy(&*service.asgi_versions())?)?;

@@ -514,13 +514,14 @@ fn extensions(names: &[&Object]) -> Result<Owned> {
 
 /// `HttpService(app, settings, state)`.
 fn init(this: &Instance<Service>, args: &Args<'_>) -> Result<()> {
-    let [app, settings, state] =
-        args.parse("HttpService", ["app", "settings", "state"], 2, 3)?;
+    let [app, settings, state] = args.parse("HttpService", ["app", "settings", "state"], 2, 3)?;
     let (Some(app), Some(settings)) = (app, settings) else { return Ok(()) };
     asgi_names::initialise()?;
     let read = Settings::read(settings)?;
     let trusted = match read.proxy_headers {
-        true => Some(TrustedHosts::from_entries(read.forwarded_allow_ips.iter().map(String::as_str))),
+        true => {
+            Some(TrustedHosts::from_entries(read.forwarded_allow_ips.iter().map(String::as_str)))
+        }
         false => None,
     };
     if this.settings.set(read).is_err() || this.proxies.set(Proxies(trusted)).is_err() {

@@ -441,7 +441,10 @@ pub(super) fn content_of(message: &Object) -> Result<Content> {
         (None, Some(text)) if text::is_str(&text) => Ok(Content::Text(text)),
         (None, Some(text)) => {
             let text = text::repr(&text)?;
-            Err(raise(Builtin::Type, &format!("'text' of 'websocket.send' must be str, not {text}")))
+            Err(raise(
+                Builtin::Type,
+                &format!("'text' of 'websocket.send' must be str, not {text}"),
+            ))
         }
         _ => Err(raise(
             Builtin::Value,

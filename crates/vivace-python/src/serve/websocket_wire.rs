@@ -145,11 +145,7 @@ impl Instance<Connection> {
 
 impl Instance<WebSocket> {
     /// Answers the handshake: the WebSocket is open.
-    pub(super) fn accept(
-        &self,
-        subprotocol: Option<&str>,
-        extra: &[(Bytes, Bytes)],
-    ) -> Result<()> {
+    pub(super) fn accept(&self, subprotocol: Option<&str>, extra: &[(Bytes, Bytes)]) -> Result<()> {
         let Some(connection) = self.connection.get() else { return Ok(()) };
         let service = self.service()?;
         let handshake = self.handshake.borrow_mut().take();
@@ -236,15 +232,14 @@ impl Instance<WebSocket> {
             // Taken out: making objects may run finalizers, which may be anything.
             let Some(mut decoder) = self.wire.decoder.take() else { return Ok(()) };
             let mut out = Vec::new();
-            let outcome =
-                service.with_pool(|pool| match decoder.next_event(&mut data, pool) {
-                    Ok(Some(event)) => self.take(event, &mut out).map(|()| true),
-                    Ok(None) => Ok(false),
-                    Err(failure) => {
-                        self.wire.closing.borrow_mut().fail(&failure, &mut out);
-                        Ok(false)
-                    }
-                });
+            let outcome = service.with_pool(|pool| match decoder.next_event(&mut data, pool) {
+                Ok(Some(event)) => self.take(event, &mut out).map(|()| true),
+                Ok(None) => Ok(false),
+                Err(failure) => {
+                    self.wire.closing.borrow_mut().fail(&failure, &mut out);
+                    Ok(false)
+                }
+            });
             self.wire.decoder.set(Some(decoder));
             connection.write_frames(&out)?;
             if self.wire.closing.borrow().phase() == Phase::Done {
