@@ -33,16 +33,21 @@ from _typeshed import FileDescriptorLike
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "Exchange",
     "Future",
     "FutureIter",
+    "H1Protocol",
     "Handle",
+    "HttpService",
     "Listener",
     "Loop",
+    "Operation",
     "SSLProtocol",
     "SSLTransport",
     "StreamTransport",
     "Task",
     "TimerHandle",
+    "WebSocket",
     "_all_tasks",
 ]
 
@@ -503,6 +508,7 @@ class SSLTransport(_FlowControlMixin):
 class Listener:
     """A listening socket that is being served; its `Server` owns the socket."""
 
+@disjoint_base
 class HttpService:
     """What the connections of one HTTP server share; called, it makes a connection's protocol.
 
@@ -519,7 +525,8 @@ class HttpService:
         settings: Any,
         state: dict[str, Any] | None = None,
     ) -> None: ...
-    def __call__(self) -> H1Protocol: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> H1Protocol:
+        """The protocol of a new connection; arguments are an error."""
     @property
     def connections(self) -> int:
         """How many connections are open."""
@@ -545,6 +552,7 @@ class HttpService:
     def wait_closed(self) -> Future[None]:
         """Done when no connection and no request is left."""
 
+@disjoint_base
 class H1Protocol(asyncio.Protocol):
     """One HTTP/1.1 connection.
 
@@ -562,6 +570,7 @@ class H1Protocol(asyncio.Protocol):
     def shutdown(self) -> None:
         """Ends the connection when its response is complete."""
 
+@disjoint_base
 class Exchange:
     """One HTTP request and its response, as the application sees them; made by the engine."""
 
@@ -570,12 +579,14 @@ class Exchange:
     def _begin_file(self, size: int, /) -> bool: ...
     def _end_file(self, whole: bool, /) -> None: ...
 
+@disjoint_base
 class WebSocket:
     """One WebSocket, as the application sees it; made by the engine."""
 
     def receive(self) -> Operation: ...
     def send(self, message: dict[str, Any], /) -> Operation: ...
 
+@disjoint_base
 class Operation:
     """What `receive()` and `send()` return: to be awaited, once; also a coroutine."""
 

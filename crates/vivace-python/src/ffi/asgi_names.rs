@@ -27,11 +27,11 @@ asgi_names! {
     kind = "type", asgi, version, spec_version, http_version, server, client, scheme, method,
     path, raw_path, query_string, root_path, headers, state, extensions, subprotocols,
     status, body, more_body, trailers, more_trailers, bytes, text, code, reason, subprotocol,
-    file, offset, count, links,
+    links,
     // Values.
-    http, https, websocket, ws, wss, version_10 = "1.0", version_11 = "1.1", version_20 = "2",
+    http, https, websocket, ws, wss, version_10 = "1.0", version_11 = "1.1",
     asgi_version = "3.0", asgi_spec = "2.5", get = "GET", post = "POST", head = "HEAD",
-    put = "PUT", delete = "DELETE", options = "OPTIONS", patch = "PATCH", empty = "",
+    put = "PUT", delete = "DELETE", options = "OPTIONS", patch = "PATCH",
     // Types of messages.
     http_request = "http.request", http_disconnect = "http.disconnect",
     response_start = "http.response.start", response_body = "http.response.body",
@@ -42,11 +42,10 @@ asgi_names! {
     websocket_send = "websocket.send", websocket_close = "websocket.close",
     websocket_response_start = "websocket.http.response.start",
     websocket_response_body = "websocket.http.response.body",
-    websocket_response = "websocket.http.response", tls_extension = "tls",
+    websocket_response = "websocket.http.response",
     // Names of ours.
     receive, send, error, warning, info, exc_info, create_task, ssl_object,
-    write_eof = "write_eof", is_closing, writelines,
-    set_write_buffer_limits,
+    write_eof, writelines,
 }
 
 struct Cell(OnceLock<AsgiNames>);

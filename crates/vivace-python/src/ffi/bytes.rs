@@ -66,7 +66,7 @@ impl Bytes {
         if is_bytes(data) || is_bytes_like(data) {
             return Self::from_data(data);
         }
-        let text = text::repr(&*data.class())?;
+        let text = text::repr(&data.class())?;
         Err(raise(Builtin::Type, &format!("the body of a message must be bytes, not {text}")))
     }
 

@@ -334,7 +334,7 @@ pub(crate) fn for_each(
             let mut index = 0;
             while index < ffi::PyList_GET_SIZE(iterable.as_ptr()) {
                 let item = ffi::PyList_GET_ITEM(iterable.as_ptr(), index);
-                each(&*Object::from_ptr(item).new_ref())?;
+                each(&Object::from_ptr(item).new_ref())?;
                 index += 1;
             }
             return Ok(());

@@ -18,7 +18,7 @@ use crate::future::FutureLike;
 use crate::task::{self, Start, Task};
 
 /// What the application is called for: an HTTP exchange, a WebSocket.
-pub(super) trait Party: Class {
+pub(crate) trait Party: Class {
     fn service_slot(&self) -> &Slot<Ref<Service>>;
     fn loop_slot(&self) -> &Slot<Ref<Loop>>;
     fn task_slot(&self) -> &Slot;

@@ -18,10 +18,13 @@ use crate::ffi::asgi_names::{AsgiNames, asgi_names};
 use crate::ffi::bytes::bytes;
 use crate::ffi::{Instance, Object, Owned, Ref, Result, Visitor, allocate_with, names, text};
 
+/// Names of one length, with their objects.
+type SameLength = Vec<(Vec<u8>, Owned)>;
+
 /// The names of headers that are seen again and again, as `bytes` objects.
 pub(super) struct HeaderNames {
     /// By length.
-    known: RefCell<Vec<Vec<(Vec<u8>, Owned)>>>,
+    known: RefCell<Vec<SameLength>>,
 }
 
 const COMMON: &[&str] = &[
@@ -86,7 +89,7 @@ impl HeaderNames {
     }
 
     pub(super) fn fill(&self) -> Result<()> {
-        let mut known: Vec<Vec<(Vec<u8>, Owned)>> = Vec::new();
+        let mut known: Vec<SameLength> = Vec::new();
         for name in COMMON {
             if known.len() <= name.len() {
                 known.resize_with(name.len() + 1, Vec::new);
@@ -186,8 +189,8 @@ fn method(asgi: &AsgiNames, method: &[u8]) -> Result<Owned> {
 /// The keys that HTTP and WebSocket scopes share, on a copy of the connection's template.
 pub(super) fn common(connection: &Connection, service: &Service, head: &Head<'_>) -> Result<Owned> {
     let asgi = asgi_names();
-    let scope = text::dict_copy(&*connection.template.get_or_none())?;
-    text::dict_set(&scope, &asgi.asgi, &*text::dict_copy(&*service.asgi_versions())?)?;
+    let scope = text::dict_copy(&connection.template.get_or_none())?;
+    text::dict_set(&scope, &asgi.asgi, &*text::dict_copy(&service.asgi_versions())?)?;
     if !head.http11 {
         text::dict_set(&scope, &asgi.http_version, &asgi.version_10)?;
     }

@@ -112,7 +112,7 @@ impl Service {
 
     /// A new `http.request` with an empty body.
     pub(super) fn request_template(&self) -> Result<Owned> {
-        text::dict_copy(&*self.templates.request.get_or_none())
+        text::dict_copy(&self.templates.request.get_or_none())
     }
 
     pub(super) fn http_extensions(&self, head: &Head<'_>) -> Result<Owned> {
@@ -121,11 +121,11 @@ impl Service {
         } else {
             &self.templates.extensions
         };
-        text::dict_copy(&*template.get_or_none())
+        text::dict_copy(&template.get_or_none())
     }
 
     pub(super) fn websocket_extensions(&self) -> Result<Owned> {
-        text::dict_copy(&*self.templates.websocket_extensions.get_or_none())
+        text::dict_copy(&self.templates.websocket_extensions.get_or_none())
     }
 
     /// Lends the compressors, which all connections share. `body` runs no Python code but what
@@ -558,7 +558,8 @@ fn init(this: &Instance<Service>, args: &Args<'_>) -> Result<()> {
 }
 
 /// The protocol of a new connection.
-fn call(this: &Instance<Service>, _args: &Args<'_>) -> Result<Owned> {
+fn call(this: &Instance<Service>, args: &Args<'_>) -> Result<Owned> {
+    let [] = args.parse("HttpService.__call__", [], 0, 0)?;
     let connection = Connection::empty();
     connection.service.set(this.counted());
     allocate(connection).map(Ref::into_owned)
@@ -578,7 +579,7 @@ type This = Instance<Service>;
 pub(super) fn make_class() -> Result<Owned> {
     ClassBuilder::<Service>::new(
         c"vivace._native.HttpService",
-        c"HttpService(app, settings, state)\n--\n\nWhat the connections of one server share.",
+        c"HttpService(app, settings, state=None)\n--\n\nWhat the connections of one server share.",
     )
     .init(init)
     .call(call)
