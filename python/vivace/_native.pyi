@@ -549,6 +549,8 @@ class HttpService:
         """
     def abort(self) -> None:
         """Closes what is still open, at once."""
+    def close_log(self) -> None:
+        """Writes the last lines of the access log, and ends it."""
     def wait_closed(self) -> Future[None]:
         """Done when no connection and no request is left."""
 

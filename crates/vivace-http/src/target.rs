@@ -80,6 +80,19 @@ pub fn decode_path(path: &[u8]) -> Cow<'_, str> {
     percent_encoding::percent_decode(path).decode_utf8_lossy()
 }
 
+/// The path percent-encoded again, with the letters that `urllib.parse.quote` leaves: as uvicorn
+/// logs it.
+#[must_use]
+pub fn encode_path(path: &str) -> String {
+    const ENCODED: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'-')
+        .remove(b'~')
+        .remove(b'/');
+    percent_encoding::utf8_percent_encode(path, ENCODED).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 
 use vivace_http::h1::response::{RequestTraits, ResponseWriter};
 
+use super::access::Line;
 use super::connection::Connection;
 use super::operation::{self, Wait, Waiters};
 use super::service::Service;
@@ -69,14 +70,6 @@ pub(super) struct Response {
     pub(super) traits: Cell<RequestTraits>,
 }
 
-/// What the access log says of the request.
-pub(super) struct Line {
-    pub(super) method: String,
-    pub(super) target: Vec<u8>,
-    pub(super) http11: bool,
-    pub(super) client: Option<Owned>,
-}
-
 /// See the module.
 pub(crate) struct Exchange {
     pub(super) service: Slot<Ref<Service>>,
@@ -95,7 +88,7 @@ pub(crate) struct Exchange {
     pub(super) lost: Cell<bool>,
     /// Counted among the requests in flight.
     pub(super) counted: Cell<bool>,
-    pub(super) line: RefCell<Option<Box<Line>>>,
+    pub(super) line: RefCell<Option<Line>>,
     /// When the request came, in nanoseconds of the monotonic clock.
     pub(super) begun: Cell<u64>,
 }

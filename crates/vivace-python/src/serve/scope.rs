@@ -12,7 +12,7 @@ use vivace_http::target::decode_path;
 use vivace_sys::clock::monotonic_nanoseconds;
 
 use super::connection::Connection;
-use super::exchange::{Exchange, Line};
+use super::exchange::Exchange;
 use super::service::Service;
 use crate::ffi::asgi_names::{AsgiNames, asgi_names};
 use crate::ffi::bytes::bytes;
@@ -227,12 +227,7 @@ pub(super) fn exchange_for(
     let exchange = allocate_with(|| Exchange::new(RequestTraits::from(head)))?;
     exchange.begun.set(monotonic_nanoseconds());
     if service.logs_access() {
-        *exchange.line.borrow_mut() = Some(Box::new(Line {
-            method: String::from_utf8_lossy(head.method).into_owned(),
-            target: target(head),
-            http11: head.http11,
-            client: text::dict_get(&scope, &asgi.client)?,
-        }));
+        *exchange.line.borrow_mut() = Some(service.access.line(head, &scope)?);
     }
     exchange.scope.set(scope);
     exchange.service.set(service.counted());
@@ -241,16 +236,6 @@ pub(super) fn exchange_for(
         exchange.loop_slot.set(event_loop);
     }
     Ok(exchange)
-}
-
-/// Path and query as the client sent them.
-fn target(head: &Head<'_>) -> Vec<u8> {
-    let mut target = head.path.to_vec();
-    if !head.query.is_empty() {
-        target.push(b'?');
-        target.extend_from_slice(head.query);
-    }
-    target
 }
 
 /// `host:port`, or the path of a Unix socket.

@@ -14,8 +14,9 @@ use vivace_http::proxy::TrustedHosts;
 use vivace_http::ws::deflate::Pool;
 use vivace_sys::clock::unix_seconds;
 
+use super::access::Access;
 use super::connection::Connection;
-use super::exchange::{Exchange, Line};
+use super::exchange::Exchange;
 use super::operation::{self, Operation};
 use super::proxy::Proxies;
 use super::scope::HeaderNames;
@@ -58,13 +59,13 @@ struct Counts {
 pub(crate) struct Service {
     app: Slot,
     state: Slot,
-    access_logger: Slot,
     error_logger: Slot,
     on_served: Slot,
     event_loop: Slot<Ref<Loop>>,
     settings: OnceCell<Settings>,
     proxies: OnceCell<Proxies>,
     pub(super) header_names: HeaderNames,
+    pub(super) access: Access,
     templates: Templates,
     counts: Counts,
     draining: Cell<bool>,
@@ -199,23 +200,6 @@ impl Service {
         }
         .map(drop)
     }
-
-    /// A line of the access log.
-    pub(super) fn log_access(&self, exchange: &Exchange, line: &Line) -> Result<()> {
-        let Some(logger) = self.access_logger.get() else { return Ok(()) };
-        let client = match &line.client {
-            Some(client) if text::is_tuple(client) => super::scope::client_text(client)?,
-            _ => String::new(),
-        };
-        let format = text::string("%s - \"%s %s HTTP/%s\" %d")?;
-        let client = text::string(&client)?;
-        let method = text::string(&line.method)?;
-        let target = text::string(&String::from_utf8_lossy(&line.target))?;
-        let version = text::string(if line.http11 { "1.1" } else { "1.0" })?;
-        let status = text::integer(i64::from(exchange.response.status.get()))?;
-        let args = [&*format, &*client, &*method, &*target, &*version, &*status];
-        logger.getattr(&asgi_names().info)?.call(&args).map(drop)
-    }
 }
 
 impl Class for Service {
@@ -227,13 +211,13 @@ impl Class for Service {
         Self {
             app: Slot::empty(),
             state: Slot::empty(),
-            access_logger: Slot::empty(),
             error_logger: Slot::empty(),
             on_served: Slot::empty(),
             event_loop: Slot::empty(),
             settings: OnceCell::new(),
             proxies: OnceCell::new(),
             header_names: HeaderNames::empty(),
+            access: Access::default(),
             templates: Templates::default(),
             counts: Counts::default(),
             draining: Cell::new(false),
@@ -245,7 +229,7 @@ impl Class for Service {
     fn traverse(&self, visitor: &mut Visitor) {
         visitor.slot(&self.app);
         visitor.slot(&self.state);
-        visitor.slot(&self.access_logger);
+        self.access.traverse(visitor);
         visitor.slot(&self.error_logger);
         visitor.slot(&self.on_served);
         visitor.slot(&self.event_loop);
@@ -276,7 +260,7 @@ impl Class for Service {
     fn clear(&self) {
         self.app.clear();
         self.state.clear();
-        self.access_logger.clear();
+        self.access.clear();
         self.error_logger.clear();
         self.on_served.clear();
         self.event_loop.clear();
@@ -533,8 +517,13 @@ fn init(this: &Instance<Service>, args: &Args<'_>) -> Result<()> {
     }
     let attribute = |name: &str| settings.getattr(&*text::interned(name)?);
     let access_logger = attribute("access_logger")?;
-    if !access_logger.is_none() {
-        this.access_logger.set(access_logger);
+    if this.settings().access_log {
+        if access_logger.is_none() {
+            this.access
+                .start(&this.settings().access_log_format, this.settings().access_log_colors)?;
+        } else {
+            this.access.use_logger(access_logger);
+        }
     }
     this.error_logger.set(attribute("error_logger")?);
     this.header_names.fill()?;
@@ -602,6 +591,14 @@ pub(super) fn make_class() -> Result<Owned> {
     })
     .noargs(c"cancel", c"Cancels what still runs; how many.", |this: &This| number(this.cancel()?))
     .noargs(c"abort", c"Closes what is still open.", |this: &This| none(this.abort()))
+    .noargs(
+        c"close_log",
+        c"Writes the last lines of the access log, and ends it.",
+        |this: &This| {
+            this.access.close();
+            Ok(text::none())
+        },
+    )
     .noargs(c"wait_closed", c"Until no connection and no request is left.", |this: &This| {
         this.wait_closed()
     })

@@ -51,6 +51,8 @@ pub(super) struct Settings {
     pub(super) proxy_headers: bool,
     pub(super) forwarded_allow_ips: Vec<String>,
     pub(super) access_log: bool,
+    pub(super) access_log_format: String,
+    pub(super) access_log_colors: bool,
     pub(super) reset_contextvars: bool,
     pub(super) cancel_on_disconnect: bool,
     pub(super) limits: Limits,
@@ -140,6 +142,8 @@ impl Settings {
             proxy_headers: read.flag("proxy_headers")?,
             forwarded_allow_ips: read.texts("forwarded_allow_ips")?,
             access_log: read.flag("access_log")?,
+            access_log_format: read.text("access_log_format")?,
+            access_log_colors: read.flag("access_log_colors")?,
             reset_contextvars: read.flag("reset_contextvars")?,
             cancel_on_disconnect: read.flag("cancel_on_disconnect")?,
             limits: Limits {
