@@ -7,6 +7,7 @@ use super::engine::Engine;
 use super::protocol::TlsProtocol;
 use super::state::State;
 use crate::ffi::bytes::Bytes;
+use crate::ffi::memory::{Memory, copy_into};
 use crate::ffi::{Answer, Instance, Result, imports, names, text};
 use crate::transports::stream::Stream;
 use crate::transports::{flow, write_to};
@@ -43,11 +44,8 @@ impl Instance<TlsProtocol> {
     /// Encrypts what waits, sends what came of it.
     pub(super) fn encrypt(&self) -> Result<()> {
         let mut kept = 0;
-        while let Some((first, sent)) = self.next_piece() {
-            let taken = match &first {
-                Next::One(piece) => self.engine.write(&piece.bytes()[sent..])?,
-                Next::Joined(data) => self.engine.write(data)?,
-            };
+        while let Some(data) = self.next_piece()? {
+            let taken = self.engine.write(&data)?;
             let Some(count) = taken else { break };
             self.encrypted(count);
             kept += count;
@@ -67,23 +65,28 @@ impl Instance<TlsProtocol> {
         }
     }
 
-    /// What to encrypt next: one piece from where it was left, or several small ones.
-    fn next_piece(&self) -> Option<(Next, usize)> {
+    /// What to encrypt next: one piece, or several small ones together.
+    fn next_piece(&self) -> Result<Option<Bytes>> {
         let backlog = self.backlog.borrow();
-        let first = backlog.iter().next()?;
-        let rest = backlog.slices().next()?;
-        if backlog.pieces() == 1 || rest.len() >= RECORD {
-            return Some((Next::One(first.clone()), first.bytes().len() - rest.len()));
+        let (Some(piece), Some(rest)) = (backlog.iter().next(), backlog.slices().next()) else {
+            return Ok(None);
+        };
+        let whole = rest.len() == piece.bytes().len();
+        if whole && (backlog.pieces() == 1 || rest.len() >= RECORD) {
+            return Ok(Some(piece.clone()));
         }
-        let mut joined = Vec::with_capacity(backlog.size().min(RECORD));
+        let mut joined = Memory::new(backlog.size().min(RECORD))?;
+        let mut filled = 0;
         for slice in backlog.slices() {
-            let room = RECORD - joined.len();
-            joined.extend_from_slice(&slice[..slice.len().min(room)]);
-            if joined.len() == RECORD {
+            let room = &mut joined.as_mut()[filled..];
+            let count = slice.len().min(room.len());
+            copy_into(room, &slice[..count]);
+            filled += count;
+            if filled == joined.len() {
                 break;
             }
         }
-        Some((Next::Joined(joined), 0))
+        Bytes::from_bytes(joined.into_bytes(filled)?).map(Some)
     }
 
     /// Hands ciphertext to the lower transport, unless it has asked us to wait.
@@ -144,9 +147,4 @@ impl Instance<TlsProtocol> {
         self.flow.lower_paused.set(false);
         self.send_output()
     }
-}
-
-enum Next {
-    One(Bytes),
-    Joined(Vec<u8>),
 }

@@ -13,7 +13,8 @@ use super::protocol::TlsProtocol;
 use super::state::Told;
 use super::transport::Transport;
 use crate::event_loop::Loop;
-use crate::ffi::bytes::{Bytes, WritableBuffer, initialised, new_buffer};
+use crate::ffi::bytes::{Bytes, new_buffer};
+use crate::ffi::memory::Memory;
 use crate::ffi::tls_imports::tls_imports;
 use crate::ffi::{
     Args, Builtin, ClassBuilder, Instance, Object, Owned, Result, Slot, allocate, imports, names,
@@ -46,18 +47,17 @@ fn get_buffer(this: &This, _hint: &Object) -> Result<Owned> {
 fn buffer_updated(this: &This, count: &Object) -> Result<()> {
     let count = text::to_i64(count)?;
     if let Some(owner) = this.buffer.get() {
-        let mut buffer = WritableBuffer::of(&owner)?;
+        let mut buffer = Memory::lent_by(&owner)?;
         if count < 0 || count as usize > buffer.len() {
             return Err(raise(Builtin::Value, "more bytes than the buffer holds"));
         }
-        this.received(initialised(&buffer.memory()[..count as usize]))?;
+        this.received(&mut buffer, count as usize)?;
     }
     this.advance()
 }
 
 fn data_received(this: &This, data: &Object) -> Result<()> {
-    let data = Bytes::from_data(data)?;
-    this.received(data.as_slice())?;
+    this.received_bytes(&Bytes::from_data(data)?)?;
     this.advance()
 }
 

@@ -31,6 +31,7 @@ use std::mem::MaybeUninit;
 use self::stream::Stream;
 use crate::event_loop::Loop;
 use crate::ffi::bytes::Bytes;
+use crate::ffi::memory::Memory;
 use crate::ffi::slot::Counted;
 use crate::ffi::{ClassBuilder, Instance, Object, Owned, Ref, Result, Visitor};
 
@@ -45,31 +46,29 @@ pub(crate) struct Transports {
     /// Connections with something written in this turn: it leaves at the turn's end.
     dirty: RefCell<Vec<Ref<Stream>>>,
     /// Where sockets are read into before the size of the data is known.
-    buffer: RefCell<Vec<MaybeUninit<u8>>>,
+    buffer: RefCell<Memory>,
 }
 
 impl Transports {
     /// Lends the buffer to `body`, which must not run Python code.
-    fn with_buffer<R>(&self, body: impl FnOnce(&mut [MaybeUninit<u8>]) -> R) -> R {
+    fn with_buffer<R>(&self, body: impl FnOnce(&mut [MaybeUninit<u8>]) -> R) -> Result<R> {
         let mut buffer = self.buffer.borrow_mut();
         if buffer.is_empty() {
-            buffer.resize(READ_SIZE, MaybeUninit::uninit());
+            *buffer = Memory::new(READ_SIZE)?;
         }
-        body(&mut buffer)
+        Ok(body(buffer.as_mut()))
     }
 
     /// Hands the buffer out, for what may run Python code; [`Self::give_buffer_back`] ends it.
     /// Meanwhile the others have one of their own.
-    fn take_buffer(&self) -> Vec<MaybeUninit<u8>> {
-        let mut buffer = std::mem::take(&mut *self.buffer.borrow_mut());
-        if buffer.is_empty() {
-            buffer.resize(READ_SIZE, MaybeUninit::uninit());
-        }
-        buffer
+    fn take_buffer(&self) -> Result<Memory> {
+        let buffer = std::mem::take(&mut *self.buffer.borrow_mut());
+        if buffer.is_empty() { Memory::new(READ_SIZE) } else { Ok(buffer) }
     }
 
-    fn give_buffer_back(&self, buffer: Vec<MaybeUninit<u8>>) {
-        *self.buffer.borrow_mut() = buffer;
+    fn give_buffer_back(&self, buffer: Memory) {
+        let other = self.buffer.replace(buffer);
+        drop(other);
     }
 
     fn add_dirty(&self, stream: Ref<Stream>) {
