@@ -66,7 +66,8 @@ impl Instance<TlsProtocol> {
         if !self.flow.app_reading_paused.get() {
             self.deliver()?;
         }
-        if self.backlog.borrow().is_empty() {
+        let later = self.unsent.get() && self.state.get() == State::Wrapped;
+        if later || self.backlog.borrow().is_empty() {
             self.send_output()?;
         } else {
             self.encrypt()?;

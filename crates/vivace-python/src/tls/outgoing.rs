@@ -1,4 +1,6 @@
 //! Bytes out: from the program through the engine to the lower transport.
+//!
+//! What is written in a turn is encrypted at its end, small pieces together in one record.
 
 use vivace_core::stream::flow_control::{Marks, Tell};
 use vivace_core::stream::write_queue::Piece;
@@ -6,11 +8,12 @@ use vivace_core::stream::write_queue::Piece;
 use super::engine::Engine;
 use super::protocol::TlsProtocol;
 use super::state::State;
+use crate::event_loop::Loop;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::memory::{Memory, copy_into};
 use crate::ffi::{Answer, Instance, Result, imports, names, text};
 use crate::transports::stream::Stream;
-use crate::transports::{flow, write_to};
+use crate::transports::{Unsent, flow, write_to};
 
 /// Writes after the end before the log is told of them, as in asyncio.
 const WARN_AFTER: u32 = 5;
@@ -38,7 +41,43 @@ impl Instance<TlsProtocol> {
             let emptied = self.backlog.borrow_mut().push(piece);
             drop(emptied);
         }
-        if self.state.get() == State::Wrapped { self.settle(self.encrypt()) } else { Ok(()) }
+        if self.state.get() != State::Wrapped {
+            // The handshake comes first.
+            return Ok(());
+        }
+        match self.event_loop.get().filter(|event_loop| self.can_wait(event_loop)) {
+            Some(event_loop) => {
+                if !self.unsent.replace(true) {
+                    event_loop.transports.add_unsent(Unsent::Tls(self.counted()));
+                }
+                Ok(())
+            }
+            None => self.encrypt_now(),
+        }
+    }
+
+    /// Whether what was written can wait for the end of the turn, when it is encrypted together
+    /// with what comes until then. It cannot if it fills a record, nor if anybody has asked to
+    /// pause: then flow control must see what asyncio's would.
+    fn can_wait(&self, event_loop: &Instance<Loop>) -> bool {
+        let size = self.backlog.borrow().size();
+        size < RECORD
+            && size < self.flow.write_marks.get().high
+            && !self.flow.lower_paused.get()
+            && !self.flow.app_writing_paused.get()
+            && event_loop.is_running()
+    }
+
+    /// The end of the turn.
+    pub(crate) fn flush_turn(&self) -> Result<()> {
+        self.unsent.set(false);
+        self.encrypt_now()
+    }
+
+    /// Encrypts and sends what waits, if the state of the connection allows it.
+    fn encrypt_now(&self) -> Result<()> {
+        let open = matches!(self.state.get(), State::Wrapped | State::Flushing);
+        if open && !self.backlog.borrow().is_empty() { self.settle(self.encrypt()) } else { Ok(()) }
     }
 
     /// Encrypts what waits, sends what came of it.
@@ -107,8 +146,16 @@ impl Instance<TlsProtocol> {
         lower.call_method(&names().write, &[output.object()]).map(drop)
     }
 
-    /// Bytes that wait here (not those in the lower transport).
+    /// Bytes that wait here, and could not be handed to the lower transport: what waits for the
+    /// end of the turn only is handed on first.
     pub(super) fn write_buffer_size(&self) -> Result<usize> {
+        if self.unsent.get() {
+            self.encrypt_now()?;
+        }
+        self.held()
+    }
+
+    fn held(&self) -> Result<usize> {
         Ok(self.engine.pending_output()? + self.backlog.borrow().size())
     }
 
@@ -119,7 +166,7 @@ impl Instance<TlsProtocol> {
             // All was handed on.
             return Ok(());
         }
-        let size = self.write_buffer_size()?;
+        let size = self.held()?;
         let Marks { low, high } = self.flow.write_marks.get();
         let tell = if size >= high && size > 0 && !paused {
             Tell::Pause

@@ -87,6 +87,8 @@ pub(crate) struct TlsProtocol {
     pub(super) flow: Flow,
     /// What the program wrote and the engine has not taken.
     pub(super) backlog: RefCell<WriteQueue<Bytes>>,
+    /// It is in the loop's list of those whose backlog is encrypted at the end of the turn.
+    pub(super) unsent: Cell<bool>,
     /// Writes after the end, to warn of them.
     pub(super) lost_writes: Cell<u32>,
     /// The lower transport has reported the end of the peer.
@@ -130,6 +132,7 @@ impl TlsProtocol {
                 write_marks: Cell::new(Marks::under(WRITE_HIGH)),
             },
             backlog: RefCell::default(),
+            unsent: Cell::new(false),
             lost_writes: Cell::new(0),
             eof: Cell::new(false),
             buffer: Slot::empty(),

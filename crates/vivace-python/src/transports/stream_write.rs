@@ -9,8 +9,8 @@ use vivace_core::stream::flow_control::Tell;
 use vivace_sys::Errno;
 use vivace_sys::socket::{MAX_PIECES, send_many, send_one, shut_write};
 
-use super::flow;
 use super::stream::Stream;
+use super::{Unsent, flow};
 use crate::ffi::bytes::Bytes;
 use crate::ffi::{Builtin, Instance, Object, Result, context, error, imports, names, raise, text};
 
@@ -91,7 +91,7 @@ fn wrote(stream: &Instance<Stream>) -> Result<()> {
         match stream.event_loop.get() {
             // Outside of the loop's run nobody would flush: it is sent now.
             Some(event_loop) if event_loop.is_running() => {
-                event_loop.transports.add_dirty(stream.counted());
+                event_loop.transports.add_unsent(Unsent::Stream(stream.counted()));
             }
             _ => {
                 stream.outgoing.dirty.set(false);
