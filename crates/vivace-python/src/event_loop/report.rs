@@ -33,6 +33,23 @@ impl Instance<Loop> {
         self.report(message, &details)
     }
 
+    /// A connection was accepted, and nothing came of it; debug mode says so.
+    #[cold]
+    pub(crate) fn report_failed_accept(
+        &self,
+        exception: &Object,
+        protocol: Option<&Object>,
+        transport: Option<&Object>,
+    ) -> Result<()> {
+        if !self.debug() {
+            return Ok(());
+        }
+        let mut details = vec![(&*names().exception, exception)];
+        details.extend(protocol.map(|protocol| (&*names().protocol, protocol)));
+        details.extend(transport.map(|transport| (&*names().transport, transport)));
+        self.report("Error on transport creation for incoming connection", &details)
+    }
+
     /// An error of the network is no fault of the program: debug mode has it in the log.
     #[cold]
     pub(crate) fn log_network_error(

@@ -2,6 +2,7 @@
 
 use super::protocol::TlsProtocol;
 use super::state::State;
+use crate::ffi::slot::Counted;
 use crate::ffi::{Builtin, Instance, Object, Owned, Raised, Result, error, imports, names, text};
 
 /// The exception, if it is an `Exception`; anything else goes on its way.
@@ -39,6 +40,17 @@ impl Instance<TlsProtocol> {
             return Ok(());
         }
         event_loop.report_connection(message, exception, &lower, self.object())
+    }
+
+    /// The handshake of a connection that a server has accepted failed.
+    pub(super) fn report_failed_accept(&self, exception: &Object) -> Result<()> {
+        let transport = self.app_transport.get();
+        if let Some(transport) = &transport {
+            transport.set_closed();
+        }
+        let transport = transport.as_ref().map(Counted::as_object);
+        let protocol = self.app_protocol.get();
+        self.event_loop()?.report_failed_accept(exception, protocol.as_deref(), transport)
     }
 
     /// Settles an error of reading or writing: an `Exception` ends the connection.

@@ -45,6 +45,8 @@ pub(super) struct Request {
 pub(super) struct Waits {
     /// A future, done with the handshake.
     pub(super) waiter: Slot,
+    /// A server has accepted the connection, and nobody waits for the handshake.
+    pub(super) accepted: Cell<bool>,
     pub(super) handshake_timer: Slot,
     pub(super) shutdown_timer: Slot,
     /// `loop.time()` at the start of the handshake; debug mode only.
@@ -119,6 +121,7 @@ impl TlsProtocol {
             told: Cell::new(Told::Nothing),
             waits: Waits {
                 waiter: Slot::empty(),
+                accepted: Cell::new(false),
                 handshake_timer: Slot::empty(),
                 shutdown_timer: Slot::empty(),
                 started: Cell::new(None),
@@ -217,6 +220,9 @@ impl Instance<TlsProtocol> {
 
     /// Tells whoever awaits the handshake.
     pub(super) fn wake_waiter(&self, exception: Option<&Object>) -> Result<()> {
+        if self.waits.accepted.replace(false) {
+            return exception.map_or(Ok(()), |exception| self.report_failed_accept(exception));
+        }
         let Some(waiter) = self.waits.waiter.take() else { return Ok(()) };
         if waiter.call_method(&names().cancelled, &[])?.is_true()? {
             return Ok(());
@@ -255,13 +261,14 @@ impl Instance<TlsProtocol> {
             }
         }
         self.set_state(State::Unwrapped)?;
+        self.cancel_timer(&self.waits.shutdown_timer)?;
+        self.cancel_timer(&self.waits.handshake_timer)?;
+        let woken = self.wake_waiter(exception);
         self.lower.clear();
         self.app_transport.clear();
         self.app_protocol.clear();
         self.buffer.clear();
-        self.wake_waiter(exception)?;
-        self.cancel_timer(&self.waits.shutdown_timer)?;
-        self.cancel_timer(&self.waits.handshake_timer)
+        woken
     }
 
     pub(super) fn start_timer(&self, slot: &Slot, timeout: &Slot, callback: &Object) -> Result<()> {
