@@ -3,6 +3,13 @@
 use super::Loop;
 use crate::ffi::{Instance, Object, Result, names, text};
 
+/// Whom a report about a connection names.
+#[derive(Clone, Copy)]
+pub(crate) struct Parties<'a> {
+    pub(crate) transport: &'a Object,
+    pub(crate) protocol: &'a Object,
+}
+
 impl Instance<Loop> {
     /// `call_exception_handler({'message': message, …})`.
     #[cold]
@@ -21,14 +28,13 @@ impl Instance<Loop> {
         &self,
         message: &str,
         exception: &Object,
-        transport: &Object,
-        protocol: &Object,
+        connection: Parties<'_>,
     ) -> Result<()> {
         let names = names();
         let details = [
             (&*names.exception, exception),
-            (&*names.transport, transport),
-            (&*names.protocol, protocol),
+            (&*names.transport, connection.transport),
+            (&*names.protocol, connection.protocol),
         ];
         self.report(message, &details)
     }

@@ -2,6 +2,7 @@
 
 use super::protocol::TlsProtocol;
 use super::state::State;
+use crate::event_loop::report::Parties;
 use crate::ffi::slot::Counted;
 use crate::ffi::{Builtin, Instance, Object, Owned, Raised, Result, error, imports, names, text};
 
@@ -39,7 +40,8 @@ impl Instance<TlsProtocol> {
         if error::is_exception_of(exception, &imports().cancelled_error) {
             return Ok(());
         }
-        event_loop.report_connection(message, exception, &lower, self.object())
+        let connection = Parties { transport: &lower, protocol: self.object() };
+        event_loop.report_connection(message, exception, connection)
     }
 
     /// The handshake of a connection that a server has accepted failed.

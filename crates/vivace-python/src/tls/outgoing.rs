@@ -9,6 +9,7 @@ use super::engine::Engine;
 use super::protocol::TlsProtocol;
 use super::state::State;
 use crate::event_loop::Loop;
+use crate::event_loop::report::Parties;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::memory::{Memory, copy_into};
 use crate::ffi::{Answer, Instance, Result, imports, names, text};
@@ -181,7 +182,9 @@ impl Instance<TlsProtocol> {
             return Ok(());
         };
         let transport = self.app_transport.get().into_python()?;
-        flow::tell(&event_loop, &transport, &protocol, tell)
+        // As in asyncio, a report names the TLS protocol.
+        let connection = Parties { transport: &transport, protocol: self.object() };
+        flow::tell(&event_loop, &protocol, tell, connection)
     }
 
     /// `pause_writing()` of the lower transport.
