@@ -38,6 +38,8 @@ _BANNER = re.compile(
     r"|unix socket (?P<path>\S+))"
 )
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
 _numbers = itertools.count()
 
 
@@ -70,6 +72,8 @@ class Server:
     def __init__(self, process: subprocess.Popen[bytes], log: Path, command: list[str]) -> None:
         self.process = process
         self.log = log
+        # Where standard output goes if it is kept apart.
+        self.standard_output = log
         self.command = command
         self.scheme = "http"
         self.address: tuple[str, int] | str = ("", 0)
@@ -162,7 +166,9 @@ class Server:
 
     def wait_until_up(self) -> None:
         """Wait for the line that says where it listens."""
-        match = self.printed(_BANNER.pattern)[0]
+        self.printed("unning on .*CTRL")
+        match = _BANNER.search(_COLOUR.sub("", self.output()))
+        assert match is not None, self.output()
         if match["path"]:
             self.address = match["path"]
         else:
@@ -228,6 +234,7 @@ def launch(
     env: Mapping[str, str] | None = None,
     app_dir: Path = FOLDER,
     pass_fds: tuple[int, ...] = (),
+    apart: bool = False,
     **options: Any,
 ) -> Server:
     """Start a server without waiting for it.
@@ -239,16 +246,18 @@ def launch(
         env: More variables.
         app_dir: Where the app is looked for.
         pass_fds: File descriptors that the server inherits.
+        apart: Keep standard output apart; the log is then standard error alone.
         options: More for Popen.
     """
     words = command(app, "--app-dir", str(app_dir), *flags)
     log = folder / f"{unique('server')}.log"
-    with log.open("wb") as output:
+    standard_output = log.with_suffix(".out") if apart else log
+    with log.open("ab") as errors, standard_output.open("ab") as output:
         process = subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=errors,
             env=environment(
                 {"PYTHONPATH": os.pathsep.join([str(app_dir), os.environ.get("PYTHONPATH", "")])}
                 | dict(env or {})
@@ -259,7 +268,9 @@ def launch(
             preexec_fn=_reset_signals,
             **options,
         )
-    return Server(process, log, words)
+    server = Server(process, log, words)
+    server.standard_output = standard_output
+    return server
 
 
 def _reset_signals() -> None:
