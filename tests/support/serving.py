@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -235,7 +235,7 @@ def launch(
     app_dir: Path = FOLDER,
     pass_fds: tuple[int, ...] = (),
     apart: bool = False,
-    **options: Any,
+    before: Callable[[], None] | None = None,
 ) -> Server:
     """Start a server without waiting for it.
 
@@ -247,7 +247,7 @@ def launch(
         app_dir: Where the app is looked for.
         pass_fds: File descriptors that the server inherits.
         apart: Keep standard output apart; the log is then standard error alone.
-        options: More for Popen.
+        before: What the new process does before it becomes the server.
     """
     words = command(app, "--app-dir", str(app_dir), *flags)
     log = folder / f"{unique('server')}.log"
@@ -265,17 +265,18 @@ def launch(
             # A process group of its own: what is left of it can be ended at once.
             start_new_session=True,
             pass_fds=pass_fds,
-            preexec_fn=_reset_signals,
-            **options,
+            preexec_fn=lambda: _prepare(before),
         )
     server = Server(process, log, words)
     server.standard_output = standard_output
     return server
 
 
-def _reset_signals() -> None:
+def _prepare(before: Callable[[], None] | None) -> None:
     # A runner in the background starts its children with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if before is not None:
+        before()
 
 
 def start(folder: Path, app: str, *flags: str, **options: Any) -> Server:
