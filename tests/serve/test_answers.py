@@ -286,6 +286,13 @@ class TestFailures:
         except ConnectionResetError:
             return
 
+    def test_after_the_answer(self, server, wire):
+        """The client has it all, and need not pay for it with its connection."""
+        for _ in range(3):
+            response = wire.get("/fail-afterwards")
+            assert (response.status, response.body) == (500, b"an error of the framework")
+        server.printed("ValueError: raised after the answer")
+
     def test_no_answer(self, server):
         response = server.get("/leave")
         assert (response.status, response.body) == (500, b"Internal Server Error")

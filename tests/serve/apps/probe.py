@@ -176,6 +176,13 @@ async def fail_late(scope, receive, send, record):
 
 
 @app.handler
+async def fail_afterwards(scope, receive, send, record):
+    """As Starlette does it: a whole answer with status 500, then the exception again."""
+    await answer(send, b"an error of the framework", status=500)
+    raise ValueError("raised after the answer")
+
+
+@app.handler
 async def leave(scope, receive, send, record):
     """Return without an answer."""
 
