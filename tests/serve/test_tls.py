@@ -127,9 +127,8 @@ class TestClientCertificates:
         assert tls["tls_version"] == 0x0304
         assert isinstance(tls["cipher_suite"], int)
         assert tls["server_cert"].startswith("-----BEGIN CERTIFICATE-----")
-        assert [pem.strip() for pem in tls["client_cert_chain"]][0] in (
-            certificates.client.read_text()
-        )
+        chain = list(tls["client_cert_chain"])
+        assert chain[0].strip() in certificates.client.read_text()
         assert "a client" in tls["client_cert_name"]
         assert tls["client_cert_error"] is None
 
@@ -196,4 +195,4 @@ def test_end_with_idle_connections(start_server, certificates):
         assert wire.get("/hello").status == 200
         server.signal(signal.SIGTERM)
         assert wire.ends()
-        server.wait()
+    server.wait()
