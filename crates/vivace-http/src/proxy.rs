@@ -42,13 +42,13 @@ impl Forwarded<'_> {
 }
 
 impl TrustedHosts {
-    /// From a list with commas, as on a command line: addresses, networks, other names; or `*`.
+    /// From a list with commas, as on a command line: addresses, networks, other names; or `*` alone.
     #[must_use]
     pub fn parse(list: &str) -> Self {
         if list == "*" {
             return Self { always: true, ..Self::default() };
         }
-        Self::from_entries(list.split(',').map(str::trim))
+        Self::of(list.split(',').map(str::trim))
     }
 
     /// From a list of addresses, networks and other names. `*` counts if it is the only one.
@@ -57,6 +57,10 @@ impl TrustedHosts {
         if entries == ["*"] {
             return Self { always: true, ..Self::default() };
         }
+        Self::of(entries)
+    }
+
+    fn of<'e>(entries: impl IntoIterator<Item = &'e str>) -> Self {
         let mut hosts = Self::default();
         for entry in entries {
             if entry.contains('/') {
@@ -244,7 +248,7 @@ impl Network {
     /// address that the mask does not cover must be zero.
     fn parse(text: &str) -> Option<Self> {
         let (address, mask) = text.split_once('/')?;
-        match address.parse().ok()? {
+        match Address::parse(address)?.ip {
             IpAddr::V4(address) => {
                 let first = address.to_bits();
                 let mask = match prefix(mask, 32) {
@@ -302,7 +306,7 @@ mod tests {
     #[test]
     fn who_is_trusted() {
         let hosts = "127.0.0.1, 10.0.0.0/8, ::1, 2001:db8::/32, 192.168.0.0/255.255.255.0, \
-                     172.16.0.0/0.15.255.255, unix:, 10.1.0.1/16, fe80::/10, fd00::1%eth0";
+                     172.16.0.0/0.15.255.255, unix:, 10.1.0.1/16, 2001:dc8::1/32, fe80::/10, fd00::1%eth0";
         for (host, trusted) in [
             ("127.0.0.1", true),
             ("127.0.0.2", false),
@@ -325,6 +329,8 @@ mod tests {
             ("fd00::1%", false),
             // The bits outside of the mask are not zero: so it is no network but a name.
             ("10.1.0.1/16", true),
+            ("2001:dc8::1/32", true),
+            ("2001:dc8::1", false),
             ("localhost", false),
             ("*", false),
             ("", false),
@@ -335,8 +341,10 @@ mod tests {
         assert!(TrustedHosts::parse("0.0.0.0/0").trusts("1.2.3.4"));
         assert!(!TrustedHosts::parse("0.0.0.0/0").trusts("::"));
         assert!(TrustedHosts::parse("::/0").trusts("::"));
-        // A star among others is a name like any other, even in a list of one with a space.
+        // A star with anything else, be it a space, is a name like any other.
         assert!(!TrustedHosts::parse("*, 10.0.0.1").trusts("1.2.3.4"));
+        assert!(!TrustedHosts::parse(" *").trusts("1.2.3.4"));
+        assert!(TrustedHosts::parse("fe80::%eth0/10").trusts("fe80::1%eth1"));
         assert!(!TrustedHosts::parse(" 10.0.0.1/33").trusts("10.0.0.1"));
         assert!(!TrustedHosts::default().trusts("127.0.0.1"));
         assert!(TrustedHosts::from_entries(["*"]).trusts("x"));
