@@ -101,6 +101,62 @@ pub fn decimal(digits: &[u8]) -> Option<u64> {
     (number <= i64::MAX as u64).then_some(number)
 }
 
+/// Whether a field must not be a trailer: it would have changed how the message is framed, routed,
+/// authorised or read (RFC 9110, section 6.5.1).
+#[must_use]
+pub fn is_forbidden_trailer(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 42] = [
+        // Framing and routing.
+        b"transfer-encoding",
+        b"content-length",
+        b"trailer",
+        b"te",
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"upgrade",
+        b"host",
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+        b"x-real-ip",
+        // What the request asks for, and how.
+        b"cache-control",
+        b"expect",
+        b"max-forwards",
+        b"pragma",
+        b"range",
+        b"if-match",
+        b"if-none-match",
+        b"if-modified-since",
+        b"if-unmodified-since",
+        b"if-range",
+        // Who asks.
+        b"authorization",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"www-authenticate",
+        b"cookie",
+        b"set-cookie",
+        // How the response is to be used.
+        b"age",
+        b"date",
+        b"expires",
+        b"location",
+        b"retry-after",
+        b"vary",
+        b"warning",
+        // How the content is to be read.
+        b"content-encoding",
+        b"content-type",
+        b"content-range",
+        b"content-location",
+        b"content-disposition",
+    ];
+    NAMES.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +188,16 @@ mod tests {
         assert_eq!(list(b"").count(), 0);
         assert!(list_has(b"keep-alive, Upgrade", b"upgrade"));
         assert!(!list_has(b"not-upgrade", b"upgrade"));
+    }
+
+    #[test]
+    fn trailers_that_are_forbidden() {
+        for name in ["Content-Length", "host", "Transfer-Encoding", "COOKIE", "x-forwarded-for"] {
+            assert!(is_forbidden_trailer(name.as_bytes()), "{name}");
+        }
+        for name in ["Server-Timing", "Content-MD5", "Digest", "grpc-status", "x-host", ""] {
+            assert!(!is_forbidden_trailer(name.as_bytes()), "{name}");
+        }
     }
 
     #[test]

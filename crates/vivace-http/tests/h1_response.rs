@@ -297,6 +297,9 @@ fn heads_that_cannot_be_sent() {
         let result = response.writer.header(&mut response.out, name.as_bytes(), value.as_bytes());
         assert_eq!(result, Err(error), "{name:?}: {value:?}");
         assert_eq!(response.out.len(), length, "nothing of it was written");
+        let mut response = response.finish();
+        response.written();
+        assert_eq!(response.body("hello", false), "hello", "what was said before stays");
     }
     assert_eq!(HeadError::Value.to_string(), "Invalid HTTP header value.");
 }

@@ -14,7 +14,6 @@
 use std::fmt;
 
 use super::head::Head;
-use super::trailers;
 use crate::field::{self, Header, is_token, is_value};
 use crate::status;
 
@@ -232,8 +231,8 @@ impl ResponseWriter {
     ///
     /// # Errors
     ///
-    /// If the field could not be told from the rest of the head, or contradicts one before it. What
-    /// was written of the head must not be sent then.
+    /// If the field could not be told from the rest of the head, or contradicts one before it.
+    /// Nothing of it is written then, and what was said before stays.
     pub fn header(
         &mut self,
         out: &mut Vec<u8>,
@@ -263,9 +262,12 @@ impl ResponseWriter {
             10 if name.eq_ignore_ascii_case(b"keep-alive") => return Ok(false),
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let length = field::decimal(value).ok_or(HeadError::ContentLength)?;
-                return match self.said.content_length.replace(length) {
-                    // A 204 must not have one.
-                    None => Ok(self.status != 204),
+                return match self.said.content_length {
+                    None => {
+                        self.said.content_length = Some(length);
+                        // A 204 must not have one.
+                        Ok(self.status != 204)
+                    }
                     Some(before) if before == length => Ok(false),
                     Some(_) => Err(HeadError::ContentLength),
                 };
@@ -450,7 +452,7 @@ impl ResponseWriter {
                 out.truncate(start);
                 return Err(error);
             }
-            if !trailers::is_forbidden(field.name) {
+            if !field::is_forbidden_trailer(field.name) {
                 write_field(out, field.name, field.value);
             }
         }
