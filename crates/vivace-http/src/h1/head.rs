@@ -163,7 +163,8 @@ pub(super) const HEAD_TOO_LARGE: Reject =
 /// Says what is wrong with a complete head that [`parse`] made nothing of.
 #[cold]
 pub(super) fn diagnose(head: &[u8], limits: &Limits) -> Reject {
-    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
     let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
     if let [method, _, version] = words[..] {
         if is_token(method) && is_other_version(version) {

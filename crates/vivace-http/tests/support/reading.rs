@@ -19,12 +19,6 @@ pub(crate) struct Request {
     pub(crate) complete: bool,
 }
 
-impl Request {
-    pub(crate) fn has_mark(&self, mark: &str) -> bool {
-        self.marks.iter().any(|other| other == mark)
-    }
-}
-
 /// What a whole connection was read as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Connection {
@@ -123,23 +117,4 @@ fn note(requests: &mut Vec<Request>, event: Event<'_>) {
         Event::End => request.complete = true,
         Event::Head(_) => unreachable!("heads were noted above"),
     }
-}
-
-/// Reads `input` whole, in two pieces at every place, and in pieces of every size up to 16; the
-/// outcome must be the same.
-pub(crate) fn read_in_every_way(input: &[u8], limits: Limits) -> Connection {
-    let whole = read([input], limits);
-    for middle in 0..=input.len() {
-        let (first, second) = input.split_at(middle);
-        assert_eq!(read([first, second], limits), whole, "{:?} cut at {middle}", text(input));
-    }
-    for size in 1..=16 {
-        assert_eq!(
-            read(input.chunks(size), limits),
-            whole,
-            "{:?} in pieces of {size}",
-            text(input)
-        );
-    }
-    whole
 }
