@@ -1,39 +1,31 @@
 //! Memory of ours, shown to a function of a C extension for the length of one call.
 //!
 //! `ssl.MemoryBIO.write` and its kin take anything with a buffer. A `Window` is such an object
-//! over a part of a [`Memory`]: nothing is copied, nothing is allocated (windows are reused).
+//! over memory that is no Python object: nothing is copied, nothing is allocated (windows are
+//! reused).
 //!
-//! INVARIANT: a view of a window points into memory that the window owns. It gives the memory
-//! back when the call is over and no view is left. If the function kept one, the memory stays
-//! with the window, as long as the view, and the call ends with a `BufferError`.
+//! INVARIANT: memory is behind a window only inside [`lend`] and [`lend_mut`]. Whoever called
+//! must have given its view back by then; code that kept one would read freed memory, so that
+//! ends the process. Windows are therefore only for functions written in C that are known to
+//! take a buffer for the length of the call, never for Python code.
 
 use std::cell::Cell;
 use std::ffi::c_int;
-use std::ops::Range;
+use std::mem::MaybeUninit;
 
 use pyo3::ffi;
 
 use super::class::{Class, ClassBuilder, ClassCell, Instance, Ref, allocate};
-use super::error::{Builtin, Result, raise};
+use super::error::Result;
 use super::gc::Visitor;
-use super::memory::Memory;
 use super::object::{Object, Owned};
 
 /// An object with a buffer that is elsewhere.
 pub(crate) struct Window {
-    memory: Cell<Memory>,
-    /// Null while it is closed.
     start: Cell<*mut u8>,
     length: Cell<usize>,
-    access: Cell<Access>,
+    writable: Cell<bool>,
     views: Cell<usize>,
-}
-
-/// What the function may do with the memory.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
-    Read,
-    Write,
 }
 
 impl Class for Window {
@@ -43,10 +35,9 @@ impl Class for Window {
     }
     fn empty() -> Self {
         Self {
-            memory: Cell::default(),
             start: Cell::new(std::ptr::null_mut()),
             length: Cell::new(0),
-            access: Cell::new(Access::Read),
+            writable: Cell::new(false),
             views: Cell::new(0),
         }
     }
@@ -59,8 +50,8 @@ unsafe extern "C" fn get_buffer(
     view: *mut ffi::Py_buffer,
     flags: c_int,
 ) -> c_int {
-    // SAFETY: a slot of the type, called with its instance. The view holds a reference to the
-    // window, which keeps the memory while there are views.
+    // SAFETY: a slot of the type, called with its instance; the memory is valid while it is
+    // behind the window (module doc).
     unsafe {
         let window = Instance::<Window>::from_ptr(slf);
         if window.start.get().is_null() {
@@ -72,7 +63,7 @@ unsafe extern "C" fn get_buffer(
             slf,
             window.start.get().cast(),
             window.length.get() as ffi::Py_ssize_t,
-            c_int::from(window.access.get() == Access::Read),
+            c_int::from(!window.writable.get()),
             flags,
         );
         if filled == 0 {
@@ -88,43 +79,47 @@ unsafe extern "C" fn release_buffer(slf: *mut ffi::PyObject, _view: *mut ffi::Py
     window.views.set(window.views.get() - 1);
 }
 
-/// An open window; closes it, also when the body panics.
-struct Open<'a> {
-    window: Ref<Window>,
-    /// Whose memory it is.
-    lender: &'a mut Memory,
-}
+/// Closes the window, also when the body panics.
+struct Open(Ref<Window>);
 
-impl Drop for Open<'_> {
+impl Drop for Open {
     fn drop(&mut self) {
-        self.window.start.set(std::ptr::null_mut());
-        if self.window.views.get() == 0 {
-            *self.lender = self.window.memory.take();
+        if self.0.views.get() != 0 {
+            eprintln!("vivace: a buffer lent for one call was kept");
+            std::process::abort();
         }
+        self.0.start.set(std::ptr::null_mut());
     }
 }
 
-/// Shows a part of `memory` to what `body` calls.
-///
-/// If a view is kept, this is an error, and `memory` is empty afterwards.
-pub(crate) fn lend<R>(
-    memory: &mut Memory,
-    part: Range<usize>,
-    access: Access,
-    body: impl FnOnce(&Object) -> Result<R>,
+fn open<R>(
+    start: *mut u8,
+    length: usize,
+    writable: bool,
+    body: impl FnOnce(&Object) -> R,
 ) -> Result<R> {
-    let window = allocate(Window::empty())?;
-    let shown = &mut memory.as_mut()[part];
-    window.start.set(shown.as_mut_ptr().cast());
-    window.length.set(shown.len());
-    window.access.set(access);
-    window.memory.set(std::mem::take(memory));
-    let open = Open { window, lender: memory };
-    let outcome = body(open.window.object())?;
-    if open.window.views.get() != 0 {
-        return Err(raise(Builtin::Buffer, "a view of memory lent for one call was kept"));
-    }
-    Ok(outcome)
+    let window = Open(allocate(Window {
+        start: Cell::new(start),
+        length: Cell::new(length),
+        writable: Cell::new(writable),
+        views: Cell::new(0),
+    })?);
+    Ok(body(window.0.object()))
+}
+
+/// Shows `memory`, to be read, to what `body` calls.
+#[inline]
+pub(crate) fn lend<R>(memory: &[u8], body: impl FnOnce(&Object) -> R) -> Result<R> {
+    open(memory.as_ptr().cast_mut(), memory.len(), false, body)
+}
+
+/// Shows `memory`, to be written, to what `body` calls.
+#[inline]
+pub(crate) fn lend_mut<R>(
+    memory: &mut [MaybeUninit<u8>],
+    body: impl FnOnce(&Object) -> R,
+) -> Result<R> {
+    open(memory.as_mut_ptr().cast(), memory.len(), true, body)
 }
 
 /// Makes the class.
