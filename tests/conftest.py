@@ -22,6 +22,7 @@ from support import loops
 from support.certificates import Certificates
 from support.reports import Reports
 from support.script import run_script as run_in_new_python
+from support.tls import Tls
 
 pytest_plugins = ["support.time_limit"]
 
@@ -124,6 +125,12 @@ def run_script(loop_name: str, tmp_path: Path) -> Callable[..., Any]:
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """An authority of the suite's own, with certificates for a server and a client."""
     return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def tls(certificates: Certificates) -> Tls:
+    """TLS servers and connections with these certificates."""
+    return Tls(certificates)
 
 
 @pytest.fixture

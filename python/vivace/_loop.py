@@ -340,37 +340,8 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
         self._unlisten(sock.fileno())
         super()._stop_serving(sock)  # type: ignore[misc]
 
-    def _accept_tls(
-        self,
-        conn: socket.socket,
-        peer: Any,
-        protocol_factory: Callable[[], asyncio.BaseProtocol],
-        server: Any,
-        tls: tuple[Any, float | None, float | None],
-    ) -> None:
-        """A connection was accepted whose first bytes are a TLS handshake."""
-        context, handshake_timeout, shutdown_timeout = tls
-        self.create_task(
-            self._accept_connection2(  # type: ignore[attr-defined]
-                protocol_factory,
-                conn,
-                {"peername": peer},
-                sslcontext=context,
-                server=server,
-                ssl_handshake_timeout=handshake_timeout,
-                ssl_shutdown_timeout=shutdown_timeout,
-            )
-        )
-
-    def _accept_failed(self, exception: BaseException) -> None:
-        """A connection was accepted and its protocol could not be made."""
-        if self._debug:
-            self.call_exception_handler(
-                {
-                    "message": "Error on transport creation for incoming connection",
-                    "exception": exception,
-                }
-            )
+    def _log_accepted(self, server: Any, peer: Any, conn: socket.socket) -> None:
+        logger.debug("%r got a new connection from %r: %r", server, peer, conn)
 
     def _accept_out_of_resources(
         self, exception: OSError, sock: socket.socket, listener: _native.Listener

@@ -8,6 +8,7 @@ import socket
 import sys
 
 import pytest
+from support.cancelling import cancel_after
 from support.protocols import Recorder
 from support.sockets import has_ipv6, listener, refused_address, silent_address, tcp_pair
 
@@ -435,26 +436,9 @@ def test_cancelled_after_any_number_of_turns(run, turns):
         loop = asyncio.get_running_loop()
         with listener() as sock:
             before = set(os.listdir("/proc/self/fd"))
-            protocols = []
-
-            def factory():
-                protocols.append(Recorder())
-                return protocols[-1]
-
-            task = asyncio.create_task(loop.create_connection(factory, *sock.getsockname()))
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            task.cancel()
-            try:
-                transport, _ = await task
-            except asyncio.CancelledError:
-                pass
-            else:
-                transport.close()
-            for protocol in protocols:
-                if protocol.calls:
-                    await protocol.lost
-            del task
+            await cancel_after(
+                turns, lambda make: loop.create_connection(make, *sock.getsockname()), Recorder
+            )
             for _ in range(3):
                 await asyncio.sleep(0)
             assert set(os.listdir("/proc/self/fd")) == before

@@ -1,9 +1,11 @@
-"""Memory of futures under conditions that a native implementation gets wrong first."""
+"""Native memory under conditions that a native implementation gets wrong first."""
 
 from __future__ import annotations
 
 import gc
 import weakref
+
+from support.script import run_script
 
 import vivace
 
@@ -78,3 +80,69 @@ def test_the_value_of_an_await_is_not_kept_beyond_its_step() -> None:
 
     assert loop.run_until_complete(use())() is None
     loop.close()
+
+
+def test_a_view_of_lent_memory_that_is_kept(tmp_path, certificates) -> None:
+    """What the engine is lent for one call stays alive for who keeps it; the connection ends."""
+    run_script(
+        tmp_path,
+        "import vivace",
+        """
+        import asyncio, gc, ssl, sys
+
+        kept = []
+
+        class Keeping:
+            def __init__(self):
+                self.real = RealBIO()
+            def write(self, data):
+                kept.append(memoryview(data))
+                return self.real.write(bytes(data))
+            def __getattr__(self, name):
+                return getattr(self.real, name)
+
+        class Context(ssl.SSLContext):
+            def wrap_bio(self, incoming, outgoing, *args, **options):
+                return super().wrap_bio(incoming.real, outgoing.real, *args, **options)
+
+        RealBIO, ssl.MemoryBIO = ssl.MemoryBIO, Keeping
+        authority, certificate = sys.argv[1:]
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            failures = []
+            loop.set_exception_handler(lambda loop, report: failures.append(report["exception"]))
+            server_context = Context(ssl.PROTOCOL_TLS_SERVER)
+            server_context.load_cert_chain(certificate)
+            context = Context(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(authority)
+            server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=server_context)
+            for _ in range(3):
+                try:
+                    await loop.create_connection(
+                        asyncio.Protocol,
+                        *server.sockets[0].getsockname(),
+                        ssl=context,
+                        server_hostname="localhost",
+                    )
+                except (ConnectionError, BufferError):
+                    pass
+                else:
+                    raise AssertionError("connected")
+            server.close()
+            assert any(isinstance(failure, BufferError) for failure in failures), failures
+            return failures
+
+        loop = vivace.new_event_loop()
+        loop.run_until_complete(main())
+        loop.close()
+        gc.collect()
+        # The first bytes of each are a client's hello.
+        assert kept and all(view[0] == 0x16 for view in kept), [view[:3].tobytes() for view in kept]
+        del kept[:]
+        gc.collect()
+        print("alive")
+        """,
+        str(certificates.authority),
+        str(certificates.server),
+    )

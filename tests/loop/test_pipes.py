@@ -10,6 +10,7 @@ import stat
 import tty
 
 import pytest
+from support.cancelling import cancel_after
 
 
 class ReadRecorder(asyncio.Protocol):
@@ -327,25 +328,7 @@ def test_cancelled_while_connecting(run, turns):
         loop = asyncio.get_running_loop()
         near, far = opened_pipe()
         with far:
-            protocols = []
-
-            def factory():
-                protocols.append(ReadRecorder())
-                return protocols[-1]
-
-            task = asyncio.create_task(loop.connect_read_pipe(factory, near))
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            task.cancel()
-            try:
-                transport, _ = await task
-            except asyncio.CancelledError:
-                pass
-            else:
-                transport.close()
-            for protocol in protocols:
-                if protocol.calls:
-                    await protocol.lost
+            await cancel_after(turns, lambda make: loop.connect_read_pipe(make, near), ReadRecorder)
             near.close()
             # The number is free again: whoever gets it next must keep it.
             other_near, other_far = os.pipe()

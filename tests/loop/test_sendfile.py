@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
 import socket
@@ -138,19 +139,23 @@ def test_cancel_a_sock_sendfile(run, pair, file):
 # -- transports ---------------------------------------------------------------------------------
 
 
+@contextlib.asynccontextmanager
 async def transport_pair():
-    loop = asyncio.get_running_loop()
+    """A blocking end, and a transport with its protocol at the other; closed afterwards."""
     near, far = tcp_pair()
     near.setblocking(False)
-    transport, protocol = await loop.connect_accepted_socket(Recorder, far)
-    return near, transport, protocol
+    with near:
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.connect_accepted_socket(Recorder, far)
+        yield near, transport, protocol
+        transport.close()
+        await protocol.lost
 
 
 def test_sendfile(run, file):
     async def main():
         loop = asyncio.get_running_loop()
-        near, transport, protocol = await transport_pair()
-        with near:
+        async with transport_pair() as (near, transport, protocol):
             transport.write(b"before ")
             reading = asyncio.create_task(read(near, len(DATA) + 13))
             assert await loop.sendfile(transport, file) == len(DATA)
@@ -160,21 +165,15 @@ def test_sendfile(run, file):
             # The transport reads as before.
             await loop.sock_sendall(near, b"answer")
             assert await protocol.received(6) == b"answer"
-            transport.close()
-            await protocol.lost
 
     run(main())
 
 
 def test_sendfile_of_a_part(run, file):
     async def main():
-        loop = asyncio.get_running_loop()
-        near, transport, protocol = await transport_pair()
-        with near:
-            assert await loop.sendfile(transport, file, 100, 50) == 50
+        async with transport_pair() as (near, transport, _):
+            assert await asyncio.get_running_loop().sendfile(transport, file, 100, 50) == 50
             assert await read(near, 50) == DATA[100:150]
-            transport.close()
-            await protocol.lost
 
     run(main())
 
@@ -183,17 +182,13 @@ def test_after_buffered_data(run, file):
     """What is buffered leaves first."""
 
     async def main():
-        loop = asyncio.get_running_loop()
-        near, transport, protocol = await transport_pair()
-        with near:
+        async with transport_pair() as (near, transport, _):
             size = 20_000_000
             transport.write(bytes(size))
             assert transport.get_write_buffer_size()
             reading = asyncio.create_task(read(near, size + len(DATA)))
-            assert await loop.sendfile(transport, file) == len(DATA)
+            assert await asyncio.get_running_loop().sendfile(transport, file) == len(DATA)
             assert (await reading)[size:] == DATA
-            transport.close()
-            await protocol.lost
 
     run(main())
 
@@ -201,95 +196,69 @@ def test_after_buffered_data(run, file):
 def test_sendfile_fallback(run):
     async def main():
         loop = asyncio.get_running_loop()
-        near, transport, protocol = await transport_pair()
-        with near:
+        async with transport_pair() as (near, transport, _):
             with pytest.raises((RuntimeError, asyncio.SendfileNotAvailableError)):
                 await loop.sendfile(transport, io.BytesIO(DATA), fallback=False)
             reading = asyncio.create_task(read(near, len(DATA)))
             assert await loop.sendfile(transport, io.BytesIO(DATA)) == len(DATA)
             assert await reading == DATA
-            transport.close()
-            await protocol.lost
 
     run(main())
 
 
 def test_writing_during_sendfile(run, file):
     async def main():
-        loop = asyncio.get_running_loop()
-        near, transport, protocol = await transport_pair()
-        with near:
+        async with transport_pair() as (near, transport, _):
             size = 20_000_000
             transport.write(bytes(size))
-            sending = asyncio.create_task(loop.sendfile(transport, file))
+            sending = asyncio.create_task(asyncio.get_running_loop().sendfile(transport, file))
             await asyncio.sleep(0)
             with pytest.raises(RuntimeError, match="unable to write; sendfile is in progress"):
                 transport.write(b"x")
             await read(near, size + len(DATA))
             assert await sending == len(DATA)
-            transport.close()
-            await protocol.lost
 
     run(main())
 
 
 def test_sendfile_on_a_closing_transport(run, file):
     async def main():
-        loop = asyncio.get_running_loop()
-        near, transport, protocol = await transport_pair()
-        with near:
+        async with transport_pair() as (_, transport, _protocol):
             transport.close()
             with pytest.raises(RuntimeError, match="Transport is closing"):
-                await loop.sendfile(transport, file)
-            await protocol.lost
+                await asyncio.get_running_loop().sendfile(transport, file)
 
     run(main())
 
 
-def test_sendfile_over_tls(run, file, certificates):
+def test_sendfile_over_tls(run, file, tls):
     """There is no sendfile through encryption: only the fallback."""
 
     async def main():
         loop = asyncio.get_running_loop()
-        received = asyncio.Queue()
-
-        async def handle(reader, writer):
-            await received.put(await reader.readexactly(len(DATA)))
-            writer.close()
-
-        server = await asyncio.start_server(
-            handle, "127.0.0.1", 0, ssl=certificates.server_context()
-        )
-        async with server:
-            transport, protocol = await loop.create_connection(
-                Recorder,
-                *server.sockets[0].getsockname(),
-                ssl=certificates.client_context(),
-                server_hostname="localhost",
-            )
+        async with tls.pair() as pair:
             with pytest.raises(RuntimeError):
-                await loop.sendfile(transport, file, fallback=False)
-            assert await loop.sendfile(transport, file) == len(DATA)
-            assert await received.get() == DATA
-            transport.close()
-            await protocol.lost
+                await loop.sendfile(pair.transport, file, fallback=False)
+            pair.transport.write(b"before ")
+            assert await loop.sendfile(pair.transport, file) == len(DATA)
+            pair.transport.write(b" after")
+            expected = b"before " + DATA + b" after"
+            assert await pair.served.received(len(expected)) == expected
 
     run(main())
 
 
 def test_the_peer_goes_away(run, file, loop_name, reports):
     async def main():
-        loop = asyncio.get_running_loop()
-        near, transport, protocol = await transport_pair()
-        transport.write(bytes(20_000_000))
-        sending = asyncio.create_task(loop.sendfile(transport, file))
-        await asyncio.sleep(0)
-        near.close()
-        with pytest.raises(ConnectionError):
-            await sending
-        if not transport.is_closing():
-            transport.abort()
-        await protocol.lost
+        async with transport_pair() as (near, transport, _):
+            transport.write(bytes(20_000_000))
+            sending = asyncio.create_task(asyncio.get_running_loop().sendfile(transport, file))
+            await asyncio.sleep(0)
+            near.close()
+            with pytest.raises(ConnectionError):
+                await sending
+            if not transport.is_closing():
+                transport.abort()
 
     run(main())
     if loop_name == "asyncio":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import inspect
 import socket
 import ssl
 
@@ -251,6 +253,102 @@ def test_streams(run, certificates):
     run(main())
 
 
+def keeps_early_bytes(loop_name):
+    """Whether this loop hands what its StreamReader holds to TLS: asyncio does since 3.13.11."""
+    source = inspect.getsource(asyncio.BaseEventLoop.start_tls)
+    return loop_name == "vivace" or "_stream_reader" in source
+
+
+def test_a_hello_that_comes_before_the_upgrade(run, certificates, loop_name):
+    """What the server's reader has got already belongs to the handshake."""
+    if not keeps_early_bytes(loop_name):
+        pytest.skip("this asyncio loses it")
+
+    async def main():
+        served = asyncio.get_running_loop().create_future()
+
+        async def handle(reader, writer):
+            assert await reader.readline() == b"STARTTLS\n"
+            while len(reader._buffer) < 100:
+                await asyncio.sleep(0.001)
+            await writer.start_tls(certificates.server_context())
+            served.set_result(await reader.readline())
+            writer.write(b"answer\n")
+            writer.close()
+            await writer.wait_closed()
+
+        async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(b"STARTTLS\n")
+            await writer.start_tls(certificates.client_context(), server_hostname="localhost")
+            writer.write(b"hello\n")
+            assert await served == b"hello\n"
+            assert await reader.read() == b"answer\n"
+            writer.close()
+            await writer.wait_closed()
+
+    run(main())
+
+
+def test_plain_bytes_of_the_server_do_not_become_protected_ones(run, certificates):
+    """What came before the upgrade stays what it was on the client's side."""
+
+    async def main():
+        prepared = asyncio.Event()
+
+        async def handle(reader, writer):
+            writer.write(b"ready\ninjected\n")
+            await writer.drain()
+            await reader.readline()
+            prepared.set()
+            await writer.start_tls(certificates.server_context())
+            writer.write(b"protected\n")
+            writer.close()
+            await writer.wait_closed()
+
+        async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            assert await reader.readline() == b"ready\n"
+            assert await reader.readline() == b"injected\n"
+            writer.write(b"STARTTLS\n")
+            await prepared.wait()
+            await writer.start_tls(certificates.client_context(), server_hostname="localhost")
+            assert await reader.read() == b"protected\n"
+            writer.close()
+            await writer.wait_closed()
+
+    run(main())
+
+
+@pytest.mark.parametrize("turns", range(1, 9))
+def test_cancelled_after_any_number_of_turns(run, certificates, turns):
+    async def main():
+        loop = asyncio.get_running_loop()
+        first, second = await plain_pair()
+        server = asyncio.create_task(
+            loop.start_tls(
+                second.transport, second, certificates.server_context(), server_side=True
+            )
+        )
+        client = asyncio.create_task(
+            loop.start_tls(
+                first.transport, first, certificates.client_context(), server_hostname="localhost"
+            )
+        )
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        client.cancel()
+        for task in (client, server):
+            with contextlib.suppress(asyncio.CancelledError, OSError):
+                (await task).abort()
+        assert first.transport.is_closing()
+        assert second.transport.is_closing()
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    run(main())
+
+
 def test_tls_inside_tls(run, certificates):
     """As through a proxy that is itself reached over TLS."""
 
@@ -260,6 +358,9 @@ def test_tls_inside_tls(run, certificates):
         first.transport, second.transport = outer_client, outer_server
         inner_client, inner_server = await upgrade(first, second, certificates)
         assert inner_client is not outer_client
+        inner_client.write(b"in ")
+        inner_client.write(b"pieces")
+        assert await second.received(9) == b"in pieces"
         data = bytes(range(256)) * 2000
         inner_client.write(data)
         assert await second.received(len(data)) == data

@@ -11,6 +11,7 @@ import sys
 import threading
 
 import pytest
+from support.cancelling import cancel_after
 
 PYTHON = sys.executable
 
@@ -442,25 +443,7 @@ def test_cancel_the_start(run, turns):
     """At whatever stage: no process and no descriptor stays behind."""
 
     async def main():
-        protocols = []
-
-        def factory():
-            protocols.append(Recorder())
-            return protocols[-1]
-
-        task = asyncio.create_task(start("cat", factory=factory))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        task.cancel()
-        try:
-            transport, _ = await task
-        except asyncio.CancelledError:
-            pass
-        else:
-            transport.close()
-        for protocol in protocols:
-            if protocol.calls:
-                await protocol.exited
+        await cancel_after(turns, lambda make: start("cat", factory=make), Recorder, "exited")
         # The end of a child that never came so far as to have a protocol is told to nobody.
         while children() != before:
             await asyncio.sleep(0.01)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import threading
 
+import pytest
 from support.protocols import Recorder
 from support.sockets import listener
 
@@ -85,6 +87,62 @@ def test_the_peer_says_goodbye(run, certificates):
             assert protocol.data == b"last"
             assert protocol.calls[-2:] == ["eof_received", "connection_lost"]
         assert peer.error is None
+
+    run(main())
+
+
+def test_an_answer_to_the_goodbye(run, certificates):
+    """What is written in eof_received() leaves before our own end."""
+    received = []
+
+    class Polite(Recorder):
+        def eof_received(self):
+            super().eof_received()
+            self.transport.write(b"good")
+            self.transport.write(b"bye")
+
+    def act(sock):
+        sock.setblocking(False)
+        try:
+            sock.unwrap()
+        except ssl.SSLWantReadError:
+            pass  # said, and not answered yet
+        sock.settimeout(10)
+        with pytest.raises(ssl.SSLZeroReturnError):  # the end, in order
+            while True:
+                received.append(sock.recv(100))
+
+    async def main():
+        with BlockingPeer(certificates, act) as peer:
+            _, protocol = await connect(peer, certificates, Polite)
+            assert await protocol.lost is None
+        assert peer.error is None
+
+    run(main())
+    assert b"".join(received) == b"goodbye"
+
+
+def test_a_torn_record(run, certificates):
+    """The connection ends in the middle of a record: nothing of it is delivered."""
+
+    class Peer(BlockingPeer):
+        def _run(self):
+            raw, _ = self._listener.accept()
+            raw.settimeout(10)
+            sock = self._context.wrap_socket(raw, server_side=True)
+            sock.sendall(b"whole")
+            sock.recv(10)
+            with socket.socket(fileno=sock.detach()) as plain:
+                plain.sendall(b"\x17\x03\x03\x10\x00" + bytes(100))
+
+    async def main():
+        with Peer(certificates, None) as peer:
+            transport, protocol = await connect(peer, certificates)
+            assert await protocol.received(5) == b"whole"
+            transport.write(b"go")
+            await protocol.lost
+            assert not protocol.data
+            assert protocol.calls[-2:] == ["eof_received", "connection_lost"]
 
     run(main())
 
@@ -242,9 +300,7 @@ def test_a_corrupted_record(run, certificates, reports):
             sock = self._context.wrap_socket(raw, server_side=True)
             sock.sendall(b"fine")
             sock.recv(10)
-            import socket as sockets
-
-            with sockets.socket(fileno=sock.detach()) as plain:
+            with socket.socket(fileno=sock.detach()) as plain:
                 plain.sendall(b"this is no TLS record" * 100)
                 try:
                     while plain.recv(1000):

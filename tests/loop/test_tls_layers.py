@@ -104,6 +104,53 @@ def test_over_a_transport_of_the_program(run, certificates, piece):
     run(main())
 
 
+def records(ciphertext):
+    """The lengths of the application records in it."""
+    lengths = []
+    while ciphertext:
+        length = int.from_bytes(ciphertext[3:5], "big")
+        if ciphertext[0] == 0x17:
+            lengths.append(length)
+        ciphertext = ciphertext[5 + length :]
+    return lengths
+
+
+@pytest.mark.parametrize(
+    ("sizes", "together"),
+    [((10, 20, 30), [60]), ((16_000, 500), [16_384, 116]), ((5, 20_000), [16_384, 3621])],
+)
+def test_what_is_written_in_a_turn_is_encrypted_together(
+    run, certificates, loop_name, sizes, together
+):
+    """asyncio makes a record of each write."""
+
+    async def main():
+        near_protocol, far_protocol = Recorder(), Recorder()
+        for protocol in (near_protocol, far_protocol):
+            protocol.calls.append("upgraded")
+        near, far = await layered(certificates, near_protocol, far_protocol, 1 << 20)
+        far.write(b"x")  # the server's tickets have come with it
+        assert await near_protocol.received(1) == b"x"
+        written = []
+        lower = near._ssl_protocol._transport
+        lower.write, write = lambda data: (written.append(bytes(data)), write(data)), lower.write
+        for size in sizes:
+            near.write(bytes(size))
+        assert await far_protocol.received(sum(sizes)) == bytes(sum(sizes))
+        lengths = records(b"".join(written))
+        overhead = 17  # the tag and the type of TLS 1.3
+        if loop_name == "asyncio":
+            assert len(lengths) == sum(-(-size // 16_384) for size in sizes)
+        else:
+            assert [length - overhead for length in lengths] == together
+        near.abort()
+        far.abort()
+        await near_protocol.lost
+        await far_protocol.lost
+
+    run(main())
+
+
 class ViewRecorder(BufferedRecorder):
     """Lends a view: asyncio fills a slice of what it is lent, and one of a bytearray is a copy."""
 

@@ -16,7 +16,7 @@
 pub(crate) mod entry;
 pub(crate) mod fds;
 mod lifecycle;
-mod report;
+pub(crate) mod report;
 mod scheduling;
 pub(crate) mod turn;
 

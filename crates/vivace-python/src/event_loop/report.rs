@@ -3,6 +3,13 @@
 use super::Loop;
 use crate::ffi::{Instance, Object, Result, names, text};
 
+/// Whom a report about a connection names.
+#[derive(Clone, Copy)]
+pub(crate) struct Parties<'a> {
+    pub(crate) transport: &'a Object,
+    pub(crate) protocol: &'a Object,
+}
+
 impl Instance<Loop> {
     /// `call_exception_handler({'message': message, …})`.
     #[cold]
@@ -21,16 +28,32 @@ impl Instance<Loop> {
         &self,
         message: &str,
         exception: &Object,
-        transport: &Object,
-        protocol: &Object,
+        connection: Parties<'_>,
     ) -> Result<()> {
         let names = names();
         let details = [
             (&*names.exception, exception),
-            (&*names.transport, transport),
-            (&*names.protocol, protocol),
+            (&*names.transport, connection.transport),
+            (&*names.protocol, connection.protocol),
         ];
         self.report(message, &details)
+    }
+
+    /// A connection was accepted, and nothing came of it; debug mode says so.
+    #[cold]
+    pub(crate) fn report_failed_accept(
+        &self,
+        exception: &Object,
+        protocol: Option<&Object>,
+        transport: Option<&Object>,
+    ) -> Result<()> {
+        if !self.debug() {
+            return Ok(());
+        }
+        let mut details = vec![(&*names().exception, exception)];
+        details.extend(protocol.map(|protocol| (&*names().protocol, protocol)));
+        details.extend(transport.map(|transport| (&*names().transport, transport)));
+        self.report("Error on transport creation for incoming connection", &details)
     }
 
     /// An error of the network is no fault of the program: debug mode has it in the log.

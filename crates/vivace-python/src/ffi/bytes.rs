@@ -1,18 +1,14 @@
-//! `bytes` and buffers: data that comes in, and data that goes out.
+//! `bytes`: data that comes in, and data that goes out.
 
 use std::mem::MaybeUninit;
 
 use pyo3::ffi;
 use vivace_core::stream::write_queue::Piece;
 
-use super::error::{Builtin, Raised, Result, raise};
+use super::error::{Builtin, Result, raise};
+use super::memory::{Memory, initialised};
 use super::object::{Object, Owned};
 use super::text;
-
-unsafe extern "C" {
-    // Exported by every CPython, but not declared by PyO3.
-    fn _PyBytes_Resize(bytes: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::ffi::c_int;
-}
 
 /// A `bytes` object: its content never changes, so it can be sent later without a copy.
 #[derive(Clone)]
@@ -121,85 +117,10 @@ pub(crate) fn bytes_filled<E>(
     capacity: usize,
     fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> std::result::Result<usize, E>,
 ) -> Result<std::result::Result<Owned, E>> {
-    // SAFETY: the object is ours alone until it is handed out; `fill` sees its memory as not
-    // initialised; what it did not write is cut off by the resize, which may move the object.
-    unsafe {
-        let mut object =
-            ffi::PyBytes_FromStringAndSize(std::ptr::null(), capacity as ffi::Py_ssize_t);
-        if object.is_null() {
-            return Err(Raised);
-        }
-        let memory = ffi::PyBytes_AS_STRING(object).cast_mut().cast::<MaybeUninit<u8>>();
-        match fill(std::slice::from_raw_parts_mut(memory, capacity)) {
-            Ok(filled) => {
-                debug_assert!(filled <= capacity);
-                if _PyBytes_Resize(&mut object, filled as ffi::Py_ssize_t) < 0 {
-                    return Err(Raised);
-                }
-                Ok(Ok(Owned::from_new_unchecked(object)))
-            }
-            Err(error) => {
-                ffi::Py_DECREF(object);
-                Ok(Err(error))
-            }
-        }
-    }
-}
-
-/// A writable buffer lent by its owner (`get_buffer`), given back when dropped.
-pub(crate) struct WritableBuffer(Box<ffi::Py_buffer>);
-
-impl WritableBuffer {
-    pub(crate) fn of(owner: &Object) -> Result<Self> {
-        // SAFETY: the view is zeroed plain data and is filled by CPython.
-        unsafe {
-            let mut view = Box::new(std::mem::zeroed::<ffi::Py_buffer>());
-            match ffi::PyObject_GetBuffer(owner.as_ptr(), &mut *view, ffi::PyBUF_WRITABLE) {
-                0 => Ok(Self(view)),
-                // As `socket.recv_into` says it, which asyncio calls with this object.
-                _ => Err(refuse_buffer(owner, Raised)),
-            }
-        }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len as usize
-    }
-
-    /// The memory, to be written into.
-    pub(crate) fn memory(&mut self) -> &mut [MaybeUninit<u8>] {
-        if self.0.buf.is_null() {
-            return &mut [];
-        }
-        // SAFETY: writable for its length while the view is held; Python code that looks at
-        // the same memory runs only after the borrow has ended.
-        unsafe { std::slice::from_raw_parts_mut(self.0.buf.cast(), self.0.len as usize) }
-    }
-}
-
-fn refuse_buffer(owner: &Object, raised: Raised) -> Raised {
-    raised.clear();
-    let name = owner.class().getattr(match &text::interned("__name__") {
-        Ok(name) => name,
-        Err(_) => return Raised,
-    });
-    let name = name.map_or_else(
-        |raised| {
-            raised.clear();
-            String::new()
-        },
-        |name| text::to_string_lossy(&name),
-    );
-    raise(
-        Builtin::Type,
-        &format!("recv_into() argument 1 must be read-write bytes-like object, not {name}"),
-    )
-}
-
-impl Drop for WritableBuffer {
-    fn drop(&mut self) {
-        // SAFETY: filled by PyObject_GetBuffer and released once.
-        unsafe { ffi::PyBuffer_Release(&mut *self.0) }
+    let mut memory = Memory::new(capacity)?;
+    match fill(memory.as_mut()) {
+        Ok(filled) => memory.into_bytes(filled).map(Ok),
+        Err(error) => Ok(Err(error)),
     }
 }
 
@@ -220,22 +141,6 @@ pub(crate) fn bytes_copied<E>(
         Ok(0) => Ok(Ok(None)),
         Ok(count) => Ok(Ok(Some((bytes(initialised(&buffer[..count]))?, count)))),
         Err(error) => Ok(Err(error)),
-    }
-}
-
-/// The part of a buffer that a system call has filled.
-///
-/// The callers pass just what `receive` said it wrote, or memory of a Python buffer, which is
-/// always initialised.
-pub(crate) fn initialised(filled: &[MaybeUninit<u8>]) -> &[u8] {
-    // SAFETY: what the callers promise (above).
-    unsafe { std::slice::from_raw_parts(filled.as_ptr().cast(), filled.len()) }
-}
-
-/// Copies `content` to the beginning of `memory`, which is at least as long.
-pub(crate) fn copy_into(memory: &mut [MaybeUninit<u8>], content: &[u8]) {
-    for (place, byte) in memory[..content.len()].iter_mut().zip(content) {
-        place.write(*byte);
     }
 }
 

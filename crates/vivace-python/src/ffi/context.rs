@@ -12,6 +12,12 @@ pub(crate) fn copy_current() -> Result<Owned> {
     unsafe { Owned::from_new(ffi::PyContext_CopyCurrent()) }
 }
 
+/// `context.copy()`.
+pub(crate) fn copy(context: &Object) -> Result<Owned> {
+    // SAFETY: a live object; anything but a context is answered with TypeError.
+    unsafe { Owned::from_new(ffi::PyContext_Copy(context.as_ptr())) }
+}
+
 /// Runs `body` inside `context`, as `context.run` does.
 #[inline(always)]
 pub(crate) fn run_in<R>(context: &Object, body: impl FnOnce() -> Result<R>) -> Result<R> {

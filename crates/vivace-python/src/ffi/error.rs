@@ -17,6 +17,7 @@ pub(crate) type Result<T> = std::result::Result<T, Raised>;
 #[derive(Clone, Copy)]
 pub(crate) enum Builtin {
     Attribute,
+    Buffer,
     Runtime,
     System,
     Type,
@@ -36,6 +37,7 @@ impl Builtin {
         unsafe {
             Object::from_ptr(match self {
                 Self::Attribute => ffi::PyExc_AttributeError,
+                Self::Buffer => ffi::PyExc_BufferError,
                 Self::Runtime => ffi::PyExc_RuntimeError,
                 Self::System => ffi::PyExc_SystemError,
                 Self::Type => ffi::PyExc_TypeError,

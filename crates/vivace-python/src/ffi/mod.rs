@@ -16,7 +16,8 @@
 //! | `state` | interned names, the standard library's types |
 //! | `registry` | the list of pending tasks |
 //! | `interop` | between this layer and PyO3 |
-//! | `bytes` | bytes and lent buffers |
+//! | `bytes` | bytes that come in and go out |
+//! | `memory` | memory to be filled |
 //! | `descriptor` | descriptors known by number |
 //! | `weakref` | weak references |
 //! | `running` | the calls that run Python code, safe when the interpreter ends |
@@ -42,6 +43,7 @@ mod freelist;
 pub(crate) mod function;
 pub(crate) mod gc;
 pub(crate) mod interop;
+pub(crate) mod memory;
 mod nesting;
 pub(crate) mod object;
 pub(crate) mod registry;

@@ -32,9 +32,8 @@ names! {
     source_traceback, task, throw, time, transport, fileno, set_result, loop_attr = "_loop",
     attach = "_attach", detach_server = "_detach", socket, get_descriptor = "__get__",
     set_exception, create_future, sockname, peername, warning, call_connection_lost =
-    "_call_connection_lost", log_network_error = "_log_network_error", accept_tls =
-    "_accept_tls", accept_failed = "_accept_failed", accept_out_of_resources =
-    "_accept_out_of_resources", msg, callback_failed = "_callback_failed", slow_callback =
+    "_call_connection_lost", log_network_error = "_log_network_error", log_accepted = "_log_accepted",
+    accept_out_of_resources = "_accept_out_of_resources", msg, callback_failed = "_callback_failed", slow_callback =
     "_slow_callback", check_thread = "_check_thread", check_callback = "_check_callback",
     is_running,
     abort, advance = "_advance", call_later, cancelled, channel = "_sslobj",

@@ -1,31 +1,39 @@
 //! Memory of ours, shown to a function of a C extension for the length of one call.
 //!
 //! `ssl.MemoryBIO.write` and its kin take anything with a buffer. A `Window` is such an object
-//! over memory that is no Python object: nothing is copied, nothing is allocated (windows are
-//! reused).
+//! over a part of a [`Memory`]: nothing is copied, nothing is allocated (windows are reused).
 //!
-//! INVARIANT: memory is behind a window only inside [`lend`] and [`lend_mut`]. Whoever called
-//! must have given its view back by then; code that kept one would read freed memory, so that
-//! ends the process. Windows are therefore only for functions written in C that are known to
-//! take a buffer for the length of the call, never for Python code.
+//! INVARIANT: a view of a window points into memory that the window owns. It gives the memory
+//! back when the call is over and no view is left. If the function kept one, the memory stays
+//! with the window, as long as the view, and the call ends with a `BufferError`.
 
 use std::cell::Cell;
 use std::ffi::c_int;
-use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use pyo3::ffi;
 
 use super::class::{Class, ClassBuilder, ClassCell, Instance, Ref, allocate};
-use super::error::Result;
+use super::error::{Builtin, Result, raise};
 use super::gc::Visitor;
+use super::memory::Memory;
 use super::object::{Object, Owned};
 
 /// An object with a buffer that is elsewhere.
 pub(crate) struct Window {
+    memory: Cell<Memory>,
+    /// Null while it is closed.
     start: Cell<*mut u8>,
     length: Cell<usize>,
-    writable: Cell<bool>,
+    access: Cell<Access>,
     views: Cell<usize>,
+}
+
+/// What the function may do with the memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
 }
 
 impl Class for Window {
@@ -35,9 +43,10 @@ impl Class for Window {
     }
     fn empty() -> Self {
         Self {
+            memory: Cell::default(),
             start: Cell::new(std::ptr::null_mut()),
             length: Cell::new(0),
-            writable: Cell::new(false),
+            access: Cell::new(Access::Read),
             views: Cell::new(0),
         }
     }
@@ -50,8 +59,8 @@ unsafe extern "C" fn get_buffer(
     view: *mut ffi::Py_buffer,
     flags: c_int,
 ) -> c_int {
-    // SAFETY: a slot of the type, called with its instance; the memory is valid while it is
-    // behind the window (module doc).
+    // SAFETY: a slot of the type, called with its instance. The view holds a reference to the
+    // window, which keeps the memory while there are views.
     unsafe {
         let window = Instance::<Window>::from_ptr(slf);
         if window.start.get().is_null() {
@@ -63,7 +72,7 @@ unsafe extern "C" fn get_buffer(
             slf,
             window.start.get().cast(),
             window.length.get() as ffi::Py_ssize_t,
-            c_int::from(!window.writable.get()),
+            c_int::from(window.access.get() == Access::Read),
             flags,
         );
         if filled == 0 {
@@ -79,47 +88,43 @@ unsafe extern "C" fn release_buffer(slf: *mut ffi::PyObject, _view: *mut ffi::Py
     window.views.set(window.views.get() - 1);
 }
 
-/// Closes the window, also when the body panics.
-struct Open(Ref<Window>);
+/// An open window; closes it, also when the body panics.
+struct Open<'a> {
+    window: Ref<Window>,
+    /// Whose memory it is.
+    lender: &'a mut Memory,
+}
 
-impl Drop for Open {
+impl Drop for Open<'_> {
     fn drop(&mut self) {
-        if self.0.views.get() != 0 {
-            eprintln!("vivace: a buffer lent for one call was kept");
-            std::process::abort();
+        self.window.start.set(std::ptr::null_mut());
+        if self.window.views.get() == 0 {
+            *self.lender = self.window.memory.take();
         }
-        self.0.start.set(std::ptr::null_mut());
     }
 }
 
-fn open<R>(
-    start: *mut u8,
-    length: usize,
-    writable: bool,
-    body: impl FnOnce(&Object) -> R,
+/// Shows a part of `memory` to what `body` calls.
+///
+/// If a view is kept, this is an error, and `memory` is empty afterwards.
+pub(crate) fn lend<R>(
+    memory: &mut Memory,
+    part: Range<usize>,
+    access: Access,
+    body: impl FnOnce(&Object) -> Result<R>,
 ) -> Result<R> {
-    let window = Open(allocate(Window {
-        start: Cell::new(start),
-        length: Cell::new(length),
-        writable: Cell::new(writable),
-        views: Cell::new(0),
-    })?);
-    Ok(body(window.0.object()))
-}
-
-/// Shows `memory`, to be read, to what `body` calls.
-#[inline]
-pub(crate) fn lend<R>(memory: &[u8], body: impl FnOnce(&Object) -> R) -> Result<R> {
-    open(memory.as_ptr().cast_mut(), memory.len(), false, body)
-}
-
-/// Shows `memory`, to be written, to what `body` calls.
-#[inline]
-pub(crate) fn lend_mut<R>(
-    memory: &mut [MaybeUninit<u8>],
-    body: impl FnOnce(&Object) -> R,
-) -> Result<R> {
-    open(memory.as_mut_ptr().cast(), memory.len(), true, body)
+    let window = allocate(Window::empty())?;
+    let shown = &mut memory.as_mut()[part];
+    window.start.set(shown.as_mut_ptr().cast());
+    window.length.set(shown.len());
+    window.access.set(access);
+    window.memory.set(std::mem::take(memory));
+    let open = Open { window, lender: memory };
+    let outcome = body(open.window.object())?;
+    if open.window.views.get() != 0 {
+        return Err(raise(Builtin::Buffer, "a view of memory lent for one call was kept"));
+    }
+    Ok(outcome)
 }
 
 /// Makes the class.

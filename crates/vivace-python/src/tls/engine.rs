@@ -4,9 +4,10 @@
 //! ciphertext to send (`take_output`), and driven by the calls between the two. Errors are
 //! Python's: an `ssl.SSLError` for what TLS found wrong.
 
-use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use crate::ffi::bytes::Bytes;
+use crate::ffi::memory::Memory;
 use crate::ffi::{Object, Owned, Result, Visitor};
 
 /// What became of a handshake or a shutdown.
@@ -31,8 +32,11 @@ pub(super) trait Engine: Sized {
     /// A connection that obeys `context`, an `ssl.SSLContext`.
     fn new(context: &Object, server_side: bool, server_hostname: &Object) -> Result<Self>;
 
+    /// Ciphertext from the peer: the first `count` bytes of the memory.
+    fn feed(&self, ciphertext: &mut Memory, count: usize) -> Result<()>;
+
     /// Ciphertext from the peer.
-    fn feed(&self, ciphertext: &[u8]) -> Result<()>;
+    fn feed_bytes(&self, ciphertext: &Bytes) -> Result<()>;
 
     /// Ciphertext to be sent to the peer, all there is.
     fn take_output(&self) -> Result<Option<Bytes>>;
@@ -51,11 +55,11 @@ pub(super) trait Engine: Sized {
     /// Plaintext, at most `limit` bytes and at most one record, as new `bytes`.
     fn read(&self, limit: usize) -> Result<Read<Bytes>>;
 
-    /// Plaintext straight into `memory`, as `read` otherwise.
-    fn read_into(&self, memory: &mut [MaybeUninit<u8>]) -> Result<Read<usize>>;
+    /// Plaintext straight into a part of `memory`, as `read` otherwise.
+    fn read_into(&self, memory: &mut Memory, part: Range<usize>) -> Result<Read<usize>>;
 
-    /// Encrypts; answers how much of `data` it took, `None` if the peer must speak first.
-    fn write(&self, data: &[u8]) -> Result<Option<usize>>;
+    /// Encrypts `data`; answers how much of it was taken, `None` if the peer must speak first.
+    fn write(&self, data: &Bytes) -> Result<Option<usize>>;
 
     /// Says `close_notify`; done when the peer has said it too.
     fn shutdown(&self) -> Result<Progress>;

@@ -2,6 +2,8 @@
 
 use super::protocol::TlsProtocol;
 use super::state::State;
+use crate::event_loop::report::Parties;
+use crate::ffi::slot::Counted;
 use crate::ffi::{Builtin, Instance, Object, Owned, Raised, Result, error, imports, names, text};
 
 /// The exception, if it is an `Exception`; anything else goes on its way.
@@ -38,7 +40,19 @@ impl Instance<TlsProtocol> {
         if error::is_exception_of(exception, &imports().cancelled_error) {
             return Ok(());
         }
-        event_loop.report_connection(message, exception, &lower, self.object())
+        let connection = Parties { transport: &lower, protocol: self.object() };
+        event_loop.report_connection(message, exception, connection)
+    }
+
+    /// The handshake of a connection that a server has accepted failed.
+    pub(super) fn report_failed_accept(&self, exception: &Object) -> Result<()> {
+        let transport = self.app_transport.get();
+        if let Some(transport) = &transport {
+            transport.set_closed();
+        }
+        let transport = transport.as_ref().map(Counted::as_object);
+        let protocol = self.app_protocol.get();
+        self.event_loop()?.report_failed_accept(exception, protocol.as_deref(), transport)
     }
 
     /// Settles an error of reading or writing: an `Exception` ends the connection.

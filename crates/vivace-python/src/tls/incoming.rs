@@ -4,15 +4,14 @@
 //! the one copy held. Plaintext is decrypted into new `bytes`, or straight into the buffer of a
 //! `BufferedProtocol`. The engine is only asked for what it is known to have.
 
-use std::mem::MaybeUninit;
-
 use vivace_core::stream::flow_control::Marks;
 
 use super::engine::{Engine, Read};
 use super::protocol::{Kind, TlsProtocol};
 use super::state::State;
-use crate::ffi::bytes::{Bytes, WritableBuffer, bytes_filled, copy_into};
-use crate::ffi::{Builtin, Instance, Raised, Result, names, raise, text};
+use crate::ffi::bytes::Bytes;
+use crate::ffi::memory::{Memory, copy_into};
+use crate::ffi::{Builtin, Instance, Result, names, raise, text};
 
 /// More than one record brings: a read with this much room is known to use it up.
 const ROOM: usize = 16 * 1024 + 512;
@@ -35,8 +34,13 @@ enum Then {
 
 impl Instance<TlsProtocol> {
     /// Ciphertext has come.
-    pub(crate) fn received(&self, ciphertext: &[u8]) -> Result<()> {
-        self.engine.feed(ciphertext)
+    pub(crate) fn received(&self, ciphertext: &mut Memory, count: usize) -> Result<()> {
+        self.engine.feed(ciphertext, count)
+    }
+
+    /// Ciphertext has come, as an object.
+    pub(super) fn received_bytes(&self, ciphertext: &Bytes) -> Result<()> {
+        self.engine.feed_bytes(ciphertext)
     }
 
     /// Does what can be done now, with what has come.
@@ -62,7 +66,8 @@ impl Instance<TlsProtocol> {
         if !self.flow.app_reading_paused.get() {
             self.deliver()?;
         }
-        if self.backlog.borrow().is_empty() {
+        let later = self.unsent.get() && self.state.get() == State::Wrapped;
+        if later || self.backlog.borrow().is_empty() {
             self.send_output()?;
         } else {
             self.encrypt()?;
@@ -97,7 +102,7 @@ impl Instance<TlsProtocol> {
         if let (Some(data), Some(protocol)) = (decrypted.data, self.app_protocol.get()) {
             match protocol.exact::<TlsProtocol>().filter(|_| self.kind.get() == Kind::Tls) {
                 Some(inner) => {
-                    inner.received(data.as_slice())?;
+                    inner.received_bytes(&data)?;
                     drop(data);
                     inner.advance()?;
                 }
@@ -131,24 +136,20 @@ impl Instance<TlsProtocol> {
 
     /// Several records, put together without a copy in between.
     fn decrypt_many(&self, room: usize, first: Option<&Bytes>) -> Result<Decrypted<Bytes>> {
-        let mut then = Then::Drained;
-        let filled = bytes_filled(room, |memory| {
-            let start = first.map_or(&[][..], Bytes::as_slice);
-            copy_into(memory, start);
-            let (count, outcome) = self.fill(memory, start.len())?;
-            then = outcome;
-            Ok::<_, Raised>(count)
-        })??;
-        let data = Bytes::from_bytes(filled)?;
+        let mut memory = Memory::new(room)?;
+        let start = first.map_or(&[][..], Bytes::as_slice);
+        copy_into(memory.as_mut(), start);
+        let (count, then) = self.fill(&mut memory, start.len())?;
+        let data = Bytes::from_bytes(memory.into_bytes(count)?)?;
         let data = (!data.as_slice().is_empty()).then_some(data);
         Ok(Decrypted { data, then })
     }
 
     /// Decrypts into `memory` behind the first `filled` bytes; answers how many are filled.
-    fn fill(&self, memory: &mut [MaybeUninit<u8>], mut filled: usize) -> Result<(usize, Then)> {
+    fn fill(&self, memory: &mut Memory, mut filled: usize) -> Result<(usize, Then)> {
         while filled < memory.len() {
-            let room = (memory.len() - filled).min(ROOM);
-            match self.engine.read_into(&mut memory[filled..filled + room])? {
+            let end = memory.len().min(filled + ROOM);
+            match self.engine.read_into(memory, filled..end)? {
                 Read::Nothing => return Ok((filled, Then::Drained)),
                 Read::Closed => return Ok((filled, Then::Closed)),
                 Read::Data(count) => {
@@ -170,12 +171,12 @@ impl Instance<TlsProtocol> {
         }
         let hint = text::integer(available as i64)?;
         let owner = protocol.call_method(&names().get_buffer, &[&hint])?;
-        let mut buffer = WritableBuffer::of(&owner)?;
-        if buffer.len() == 0 {
+        let mut memory = Memory::lent_by(&owner)?;
+        if memory.is_empty() {
             return Err(raise(Builtin::Runtime, "get_buffer() returned an empty buffer"));
         }
-        let (count, then) = self.fill(buffer.memory(), 0)?;
-        drop(buffer);
+        let (count, then) = self.fill(&mut memory, 0)?;
+        drop(memory);
         if count > 0 {
             let count = text::integer(count as i64)?;
             protocol.call_method(&names().buffer_updated, &[&count])?;

@@ -1,24 +1,24 @@
 //! The engine over `ssl.SSLContext.wrap_bio`: an `ssl.SSLObject` between two `ssl.MemoryBIO`.
 //!
 //! Reading and writing go past `ssl.SSLObject`'s methods, which are Python code that only pass
-//! the call on, to the C object behind it. They are given our memory through a window: no
-//! `bytes` or `memoryview` is made on the way. A context with a `sslobject_class` of its own
+//! the call on, to the C object behind it. They are given our memory through a window, so that
+//! no `bytes` or `memoryview` is made on the way in. A context with a `sslobject_class` of its own
 //! has its methods called instead, with `bytes`.
 //!
 //! What a read would bring is known beforehand, from the ends of the records that were fed and
 //! from what the incoming BIO still holds: a read in vain costs an exception.
 
 use std::cell::{Cell, RefCell};
-use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use vivace_core::stream::tls_records::TlsRecords;
 
 use super::engine::{Engine, Progress, Read};
-use crate::ffi::bytes::{Bytes, bytes, copy_into};
+use crate::ffi::bytes::Bytes;
+use crate::ffi::memory::{Memory, copy_into, initialised};
 use crate::ffi::tls_imports::tls_imports;
-use crate::ffi::{
-    Builtin, Object, Owned, Raised, Result, Slot, Visitor, names, raise, text, window,
-};
+use crate::ffi::window::{self, Access};
+use crate::ffi::{Builtin, Object, Owned, Raised, Result, Slot, Visitor, names, raise, text};
 
 /// See the module.
 pub(super) struct MemoryBio {
@@ -119,11 +119,18 @@ impl Engine for MemoryBio {
         })
     }
 
-    fn feed(&self, ciphertext: &[u8]) -> Result<()> {
+    fn feed(&self, ciphertext: &mut Memory, count: usize) -> Result<()> {
         let incoming = self.incoming.get().ok_or_else(gone)?;
-        self.records.borrow_mut().feed(ciphertext);
-        window::lend(ciphertext, |window| incoming.call_method(&names().write, &[window]))?
-            .map(drop)
+        self.records.borrow_mut().feed(initialised(&ciphertext.as_mut()[..count]));
+        window::lend(ciphertext, 0..count, Access::Read, |window| {
+            incoming.call_method(&names().write, &[window]).map(drop)
+        })
+    }
+
+    fn feed_bytes(&self, ciphertext: &Bytes) -> Result<()> {
+        let incoming = self.incoming.get().ok_or_else(gone)?;
+        self.records.borrow_mut().feed(ciphertext.as_slice());
+        incoming.call_method(&names().write, &[ciphertext.object()]).map(drop)
     }
 
     fn take_output(&self) -> Result<Option<Bytes>> {
@@ -172,15 +179,16 @@ impl Engine for MemoryBio {
         }
     }
 
-    fn read_into(&self, memory: &mut [MaybeUninit<u8>]) -> Result<Read<usize>> {
+    fn read_into(&self, memory: &mut Memory, part: Range<usize>) -> Result<Read<usize>> {
+        let room = part.len();
         if !self.direct {
-            return Ok(match self.read(memory.len())? {
+            return Ok(match self.read(room)? {
                 Read::Data(data) => {
                     let data = data.as_slice();
-                    if data.len() > memory.len() {
+                    if data.len() > room {
                         return Err(raise(Builtin::Value, "read() returned too much"));
                     }
-                    copy_into(memory, data);
+                    copy_into(&mut memory.as_mut()[part], data);
                     Read::Data(data.len())
                 }
                 Read::Nothing => Read::Nothing,
@@ -188,12 +196,11 @@ impl Engine for MemoryBio {
             });
         }
         let channel = self.channel.get().ok_or_else(gone)?;
-        let room = memory.len();
         let limit = text::integer(room as i64)?;
         self.left_over.set(false);
-        let outcome = window::lend_mut(memory, |window| {
+        let outcome = window::lend(memory, part, Access::Write, |window| {
             channel.call_method(&names().read, &[&limit, window])
-        })?;
+        });
         match outcome.and_then(|count| text::to_i64(&count)) {
             Ok(0) => Ok(Read::Closed),
             Ok(count) => {
@@ -205,15 +212,11 @@ impl Engine for MemoryBio {
         }
     }
 
-    fn write(&self, data: &[u8]) -> Result<Option<usize>> {
+    fn write(&self, data: &Bytes) -> Result<Option<usize>> {
         let channel = self.channel.get().ok_or_else(gone)?;
-        let outcome = if self.direct {
-            window::lend(data, |window| channel.call_method(&names().write, &[window]))?
-        } else {
-            channel.call_method(&names().write, &[&*bytes(data)?])
-        };
+        let outcome = channel.call_method(&names().write, &[data.object()]);
         match outcome.and_then(|count| text::to_i64(&count)) {
-            Ok(count) => Ok(Some((count.max(0) as usize).min(data.len()))),
+            Ok(count) => Ok(Some((count.max(0) as usize).min(data.as_slice().len()))),
             Err(raised) => {
                 is_waiting(raised)?;
                 // In a renegotiation it may have met a record that only a read can use up.

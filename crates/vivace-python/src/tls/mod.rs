@@ -16,6 +16,7 @@
 //! | `engine` | the seam: what an implementation of TLS must be able to do |
 //! | `memory_bio` | the engine over `ssl.SSLObject` and two `ssl.MemoryBIO` |
 //! | `state` | the states of a connection and what may follow what |
+//! | `creation` | making a connection |
 //! | `protocol` | the struct and class of `vivace.SSLProtocol`, its first and last callback |
 //! | `handshake`, `shutdown` | the beginning and the end |
 //! | `incoming`, `outgoing` | bytes to and from the program's protocol |
@@ -23,6 +24,7 @@
 //! | `protocol_methods` | what Python sees of the protocol |
 //! | `transport` | `vivace.SSLTransport`, the app side |
 
+pub(crate) mod creation;
 mod engine;
 mod failure;
 mod handshake;
@@ -32,7 +34,7 @@ mod outgoing;
 pub(crate) mod protocol;
 mod protocol_methods;
 mod shutdown;
-mod state;
+pub(crate) mod state;
 mod transport;
 
 use crate::event_loop::Loop;
@@ -40,7 +42,7 @@ use crate::ffi::{ClassBuilder, Owned, Result};
 
 /// The method of a loop that makes a TLS connection.
 pub(crate) fn with_loop_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
-    protocol_methods::with_loop_methods(builder)
+    creation::with_loop_methods(builder)
 }
 
 /// Makes the classes: the protocol, the transport.

@@ -1,4 +1,6 @@
 //! Bytes out: from the program through the engine to the lower transport.
+//!
+//! What is written in a turn is encrypted at its end, small pieces together in one record.
 
 use vivace_core::stream::flow_control::{Marks, Tell};
 use vivace_core::stream::write_queue::Piece;
@@ -6,10 +8,13 @@ use vivace_core::stream::write_queue::Piece;
 use super::engine::Engine;
 use super::protocol::TlsProtocol;
 use super::state::State;
+use crate::event_loop::Loop;
+use crate::event_loop::report::Parties;
 use crate::ffi::bytes::Bytes;
+use crate::ffi::memory::{Memory, copy_into};
 use crate::ffi::{Answer, Instance, Result, imports, names, text};
 use crate::transports::stream::Stream;
-use crate::transports::{flow, write_to};
+use crate::transports::{Unsent, flow, write_to};
 
 /// Writes after the end before the log is told of them, as in asyncio.
 const WARN_AFTER: u32 = 5;
@@ -37,17 +42,50 @@ impl Instance<TlsProtocol> {
             let emptied = self.backlog.borrow_mut().push(piece);
             drop(emptied);
         }
-        if self.state.get() == State::Wrapped { self.settle(self.encrypt()) } else { Ok(()) }
+        if self.state.get() != State::Wrapped {
+            // The handshake comes first.
+            return Ok(());
+        }
+        match self.event_loop.get().filter(|event_loop| self.can_wait(event_loop)) {
+            Some(event_loop) => {
+                if !self.unsent.replace(true) {
+                    event_loop.transports.add_unsent(Unsent::Tls(self.counted()));
+                }
+                Ok(())
+            }
+            None => self.encrypt_now(),
+        }
+    }
+
+    /// Whether what was written can wait for the end of the turn, when it is encrypted together
+    /// with what comes until then. It cannot if it fills a record, nor if anybody has asked to
+    /// pause: then flow control must see what asyncio's would.
+    fn can_wait(&self, event_loop: &Instance<Loop>) -> bool {
+        let size = self.backlog.borrow().size();
+        size < RECORD
+            && size < self.flow.write_marks.get().high
+            && !self.flow.lower_paused.get()
+            && !self.flow.app_writing_paused.get()
+            && event_loop.is_running()
+    }
+
+    /// The end of the turn.
+    pub(crate) fn flush_turn(&self) -> Result<()> {
+        self.unsent.set(false);
+        self.encrypt_now()
+    }
+
+    /// Encrypts and sends what waits, if the state of the connection allows it.
+    fn encrypt_now(&self) -> Result<()> {
+        let open = matches!(self.state.get(), State::Wrapped | State::Flushing);
+        if open && !self.backlog.borrow().is_empty() { self.settle(self.encrypt()) } else { Ok(()) }
     }
 
     /// Encrypts what waits, sends what came of it.
     pub(super) fn encrypt(&self) -> Result<()> {
         let mut kept = 0;
-        while let Some((first, sent)) = self.next_piece() {
-            let taken = match &first {
-                Next::One(piece) => self.engine.write(&piece.bytes()[sent..])?,
-                Next::Joined(data) => self.engine.write(data)?,
-            };
+        while let Some(data) = self.next_piece()? {
+            let taken = self.engine.write(&data)?;
             let Some(count) = taken else { break };
             self.encrypted(count);
             kept += count;
@@ -67,23 +105,28 @@ impl Instance<TlsProtocol> {
         }
     }
 
-    /// What to encrypt next: one piece from where it was left, or several small ones.
-    fn next_piece(&self) -> Option<(Next, usize)> {
+    /// What to encrypt next: one piece, or several small ones together.
+    fn next_piece(&self) -> Result<Option<Bytes>> {
         let backlog = self.backlog.borrow();
-        let first = backlog.iter().next()?;
-        let rest = backlog.slices().next()?;
-        if backlog.pieces() == 1 || rest.len() >= RECORD {
-            return Some((Next::One(first.clone()), first.bytes().len() - rest.len()));
+        let (Some(piece), Some(rest)) = (backlog.iter().next(), backlog.slices().next()) else {
+            return Ok(None);
+        };
+        let whole = rest.len() == piece.bytes().len();
+        if whole && (backlog.pieces() == 1 || rest.len() >= RECORD) {
+            return Ok(Some(piece.clone()));
         }
-        let mut joined = Vec::with_capacity(backlog.size().min(RECORD));
+        let mut joined = Memory::new(backlog.size().min(RECORD))?;
+        let mut filled = 0;
         for slice in backlog.slices() {
-            let room = RECORD - joined.len();
-            joined.extend_from_slice(&slice[..slice.len().min(room)]);
-            if joined.len() == RECORD {
+            let room = &mut joined.as_mut()[filled..];
+            let count = slice.len().min(room.len());
+            copy_into(room, &slice[..count]);
+            filled += count;
+            if filled == joined.len() {
                 break;
             }
         }
-        Some((Next::Joined(joined), 0))
+        Bytes::from_bytes(joined.into_bytes(filled)?).map(Some)
     }
 
     /// Hands ciphertext to the lower transport, unless it has asked us to wait.
@@ -104,8 +147,16 @@ impl Instance<TlsProtocol> {
         lower.call_method(&names().write, &[output.object()]).map(drop)
     }
 
-    /// Bytes that wait here (not those in the lower transport).
+    /// Bytes that wait here, and could not be handed to the lower transport: what waits for the
+    /// end of the turn only is handed on first.
     pub(super) fn write_buffer_size(&self) -> Result<usize> {
+        if self.unsent.get() {
+            self.encrypt_now()?;
+        }
+        self.held()
+    }
+
+    fn held(&self) -> Result<usize> {
         Ok(self.engine.pending_output()? + self.backlog.borrow().size())
     }
 
@@ -116,7 +167,7 @@ impl Instance<TlsProtocol> {
             // All was handed on.
             return Ok(());
         }
-        let size = self.write_buffer_size()?;
+        let size = self.held()?;
         let Marks { low, high } = self.flow.write_marks.get();
         let tell = if size >= high && size > 0 && !paused {
             Tell::Pause
@@ -131,7 +182,9 @@ impl Instance<TlsProtocol> {
             return Ok(());
         };
         let transport = self.app_transport.get().into_python()?;
-        flow::tell(&event_loop, &transport, &protocol, tell)
+        // As in asyncio, a report names the TLS protocol.
+        let connection = Parties { transport: &transport, protocol: self.object() };
+        flow::tell(&event_loop, &protocol, tell, connection)
     }
 
     /// `pause_writing()` of the lower transport.
@@ -144,9 +197,4 @@ impl Instance<TlsProtocol> {
         self.flow.lower_paused.set(false);
         self.send_output()
     }
-}
-
-enum Next {
-    One(Bytes),
-    Joined(Vec<u8>),
 }

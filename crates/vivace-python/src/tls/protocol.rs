@@ -45,6 +45,8 @@ pub(super) struct Request {
 pub(super) struct Waits {
     /// A future, done with the handshake.
     pub(super) waiter: Slot,
+    /// A server has accepted the connection, and nobody waits for the handshake.
+    pub(super) accepted: Cell<bool>,
     pub(super) handshake_timer: Slot,
     pub(super) shutdown_timer: Slot,
     /// `loop.time()` at the start of the handshake; debug mode only.
@@ -87,6 +89,8 @@ pub(crate) struct TlsProtocol {
     pub(super) flow: Flow,
     /// What the program wrote and the engine has not taken.
     pub(super) backlog: RefCell<WriteQueue<Bytes>>,
+    /// It is in the loop's list of those whose backlog is encrypted at the end of the turn.
+    pub(super) unsent: Cell<bool>,
     /// Writes after the end, to warn of them.
     pub(super) lost_writes: Cell<u32>,
     /// The lower transport has reported the end of the peer.
@@ -117,6 +121,7 @@ impl TlsProtocol {
             told: Cell::new(Told::Nothing),
             waits: Waits {
                 waiter: Slot::empty(),
+                accepted: Cell::new(false),
                 handshake_timer: Slot::empty(),
                 shutdown_timer: Slot::empty(),
                 started: Cell::new(None),
@@ -130,6 +135,7 @@ impl TlsProtocol {
                 write_marks: Cell::new(Marks::under(WRITE_HIGH)),
             },
             backlog: RefCell::default(),
+            unsent: Cell::new(false),
             lost_writes: Cell::new(0),
             eof: Cell::new(false),
             buffer: Slot::empty(),
@@ -214,6 +220,9 @@ impl Instance<TlsProtocol> {
 
     /// Tells whoever awaits the handshake.
     pub(super) fn wake_waiter(&self, exception: Option<&Object>) -> Result<()> {
+        if self.waits.accepted.replace(false) {
+            return exception.map_or(Ok(()), |exception| self.report_failed_accept(exception));
+        }
         let Some(waiter) = self.waits.waiter.take() else { return Ok(()) };
         if waiter.call_method(&names().cancelled, &[])?.is_true()? {
             return Ok(());
@@ -252,13 +261,14 @@ impl Instance<TlsProtocol> {
             }
         }
         self.set_state(State::Unwrapped)?;
+        self.cancel_timer(&self.waits.shutdown_timer)?;
+        self.cancel_timer(&self.waits.handshake_timer)?;
+        let woken = self.wake_waiter(exception);
         self.lower.clear();
         self.app_transport.clear();
         self.app_protocol.clear();
         self.buffer.clear();
-        self.wake_waiter(exception)?;
-        self.cancel_timer(&self.waits.shutdown_timer)?;
-        self.cancel_timer(&self.waits.handshake_timer)
+        woken
     }
 
     pub(super) fn start_timer(&self, slot: &Slot, timeout: &Slot, callback: &Object) -> Result<()> {

@@ -1,5 +1,4 @@
-//! What Python can call on a `vivace.SSLProtocol` and read of it, and the method of the loop
-//! that makes one.
+//! What Python can call on a `vivace.SSLProtocol` and read of it.
 //!
 //! The callbacks of an `asyncio.BufferedProtocol` are for lower transports that are not ours,
 //! and for what happens seldom on those that are. The private attributes are those of asyncio's
@@ -8,16 +7,11 @@
 use std::mem::offset_of;
 
 use super::engine::Engine;
-use super::memory_bio::MemoryBio;
 use super::protocol::TlsProtocol;
-use super::state::Told;
-use super::transport::Transport;
-use crate::event_loop::Loop;
-use crate::ffi::bytes::{Bytes, WritableBuffer, initialised, new_buffer};
-use crate::ffi::tls_imports::tls_imports;
+use crate::ffi::bytes::{Bytes, new_buffer};
+use crate::ffi::memory::Memory;
 use crate::ffi::{
-    Args, Builtin, ClassBuilder, Instance, Object, Owned, Result, Slot, allocate, imports, names,
-    raise, text,
+    Args, Builtin, ClassBuilder, Instance, Object, Owned, Result, imports, raise, text,
 };
 use crate::transports::interface::fatal_error_given;
 
@@ -25,10 +19,6 @@ type This = Instance<TlsProtocol>;
 
 /// What a transport that is not ours reads at once, at most.
 const FOREIGN_BUFFER: usize = 64 * 1024;
-
-/// asyncio's `SSL_HANDSHAKE_TIMEOUT` and `SSL_SHUTDOWN_TIMEOUT`, in seconds.
-const HANDSHAKE_TIMEOUT: f64 = 60.0;
-const SHUTDOWN_TIMEOUT: f64 = 30.0;
 
 fn given(value: &Object) -> Option<&Object> {
     (!value.is_none()).then_some(value)
@@ -46,18 +36,17 @@ fn get_buffer(this: &This, _hint: &Object) -> Result<Owned> {
 fn buffer_updated(this: &This, count: &Object) -> Result<()> {
     let count = text::to_i64(count)?;
     if let Some(owner) = this.buffer.get() {
-        let mut buffer = WritableBuffer::of(&owner)?;
+        let mut buffer = Memory::lent_by(&owner)?;
         if count < 0 || count as usize > buffer.len() {
             return Err(raise(Builtin::Value, "more bytes than the buffer holds"));
         }
-        this.received(initialised(&buffer.memory()[..count as usize]))?;
+        this.received(&mut buffer, count as usize)?;
     }
     this.advance()
 }
 
 fn data_received(this: &This, data: &Object) -> Result<()> {
-    let data = Bytes::from_data(data)?;
-    this.received(data.as_slice())?;
+    this.received_bytes(&Bytes::from_data(data)?)?;
     this.advance()
 }
 
@@ -136,59 +125,4 @@ fn with_attributes(builder: ClassBuilder<TlsProtocol>) -> ClassBuilder<TlsProtoc
         .getter(c"_server_hostname", |this: &This| this.request.server_hostname.get())
         .getter(c"_ssl_handshake_timeout", |this: &This| this.request.handshake_timeout.get())
         .getter(c"_ssl_shutdown_timeout", |this: &This| this.request.shutdown_timeout.get())
-}
-
-/// A time limit as it was given, or the default.
-fn timeout(value: &Object, name: &str, default: f64) -> Result<Owned> {
-    let Some(value) = given(value) else { return text::float(default) };
-    if text::to_f64(value)? > 0.0 {
-        return Ok(value.new_ref());
-    }
-    let text = text::to_string_lossy(&*text::str_of(value)?);
-    Err(raise(Builtin::Value, &format!("{name} should be a positive number, got {text}")))
-}
-
-/// `_make_tls(protocol, sslcontext, waiter, server_side, server_hostname,
-/// call_connection_made, ssl_handshake_timeout, ssl_shutdown_timeout)`: a protocol for the
-/// lower transport; its `_app_transport` is for the program.
-fn make_tls(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
-    let &[protocol, context, waiter, server_side, hostname, made, handshake, shutdown] =
-        args.positional()
-    else {
-        return Err(raise(Builtin::Type, "_make_tls() takes 8 arguments"));
-    };
-    let handshake = timeout(handshake, "ssl_handshake_timeout", HANDSHAKE_TIMEOUT)?;
-    let shutdown = timeout(shutdown, "ssl_shutdown_timeout", SHUTDOWN_TIMEOUT)?;
-    let context = if context.is_true()? {
-        context.new_ref()
-    } else {
-        tls_imports()?.default_context.call(&[server_side, hostname])?
-    };
-    let server_side = server_side.is_true()?;
-    let named = hostname.is_true()? && !server_side;
-    let hostname = if named { hostname.new_ref() } else { text::none() };
-    let mut body = TlsProtocol::with_engine(MemoryBio::new(&context, server_side, &hostname)?);
-    let extra = text::dict()?;
-    text::dict_set(&extra, &names().tls_context, &context)?;
-    body.event_loop = Slot::new(this.counted());
-    body.extra = Slot::new(extra);
-    body.request.context = Slot::new(context);
-    body.request.server_side.set(server_side);
-    body.request.server_hostname = Slot::new(hostname);
-    body.request.handshake_timeout = Slot::new(handshake);
-    body.request.shutdown_timeout = Slot::new(shutdown);
-    if let Some(waiter) = given(waiter) {
-        body.waits.waiter.set(waiter.new_ref());
-    }
-    if !made.is_true()? {
-        body.told.set(Told::Made);
-    }
-    let tls = allocate(body)?;
-    tls.set_app_protocol(protocol)?;
-    tls.app_transport.set(allocate(Transport::of(&tls))?);
-    Ok(tls.into_owned())
-}
-
-pub(super) fn with_loop_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
-    builder.keywords(c"_make_tls", c"TLS for a transport.", make_tls)
 }

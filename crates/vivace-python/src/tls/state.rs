@@ -61,7 +61,7 @@ impl State {
 
 /// What the program's protocol has been told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(crate) enum Told {
     Nothing,
     /// `connection_made`.
     Made,

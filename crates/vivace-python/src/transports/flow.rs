@@ -3,14 +3,15 @@
 use vivace_core::stream::flow_control::Tell;
 
 use crate::event_loop::Loop;
+use crate::event_loop::report::Parties;
 use crate::ffi::{Instance, Object, Result, names};
 
 /// `pause_writing()` or `resume_writing()`; what they raise goes to the exception handler.
 pub(crate) fn tell(
     event_loop: &Instance<Loop>,
-    transport: &Object,
     protocol: &Object,
     tell: Tell,
+    connection: Parties<'_>,
 ) -> Result<()> {
     let (method, message) = match tell {
         Tell::Pause => (&names().pause_writing, "protocol.pause_writing() failed"),
@@ -20,7 +21,7 @@ pub(crate) fn tell(
         Ok(_) => Ok(()),
         Err(raised) => {
             let exception = raised.fetch_for_report()?;
-            event_loop.report_connection(message, &exception, transport, protocol)
+            event_loop.report_connection(message, &exception, connection)
         }
     }
 }

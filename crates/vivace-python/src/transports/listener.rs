@@ -1,11 +1,13 @@
 //! Accepting connections.
 //!
 //! A listening socket stays an object of its `Server`; the engine watches its descriptor and
-//! takes the connections. Plain ones become transports here; those with TLS go through the
-//! loop's Python half.
+//! takes the connections. Each gets a context of its own, a copy of the one in which the server
+//! was started: what a protocol factory sets there, the other connections do not see.
 
 use std::cell::Cell;
+use std::os::fd::OwnedFd;
 
+use rustix::net::SocketAddrAny;
 use vivace_sys::Errno;
 use vivace_sys::socket::accept;
 
@@ -15,9 +17,12 @@ use super::stream::{Origin, make};
 use crate::event_loop::Loop;
 use crate::event_loop::fds::Watch;
 use crate::ffi::{
-    Args, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Raised, Result, Slot, Visitor,
+    Args, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Ref, Result, Slot, Visitor,
     allocate, context, error, names, text,
 };
+use crate::tls::creation::{self, Side, Waiter};
+use crate::tls::protocol::TlsProtocol;
+use crate::tls::state::Told;
 
 /// A listening socket that is being served.
 pub(crate) struct Listener {
@@ -65,11 +70,6 @@ impl Class for Listener {
 
 /// Connections are waiting: takes up to a backlog of them.
 pub(crate) fn run(this: &Instance<Loop>, listener: &Instance<Listener>) -> Result<()> {
-    let Some(context) = listener.context.get() else { return Ok(()) };
-    context::run_in(&context, || accept_all(this, listener))
-}
-
-fn accept_all(this: &Instance<Loop>, listener: &Instance<Listener>) -> Result<()> {
     for _ in 0..listener.backlog.get() {
         let fd = listener.fd.get();
         // Closed by a callback of a connection just accepted.
@@ -92,57 +92,72 @@ fn accept_all(this: &Instance<Loop>, listener: &Instance<Listener>) -> Result<()
 fn connected(
     this: &Instance<Loop>,
     listener: &Instance<Listener>,
-    accepted: std::os::fd::OwnedFd,
-    peer: Option<rustix::net::SocketAddrAny>,
-) -> Result<()> {
-    let socket = Socket::from_fd(accepted);
-    let outcome = if listener.tls.is_some() {
-        connected_tls(this, listener, &socket, peer)
-    } else {
-        connected_plain(this, listener, socket, peer)
-    };
-    outcome.or_else(|raised| creation_failed(this, raised))
-}
-
-fn connected_plain(
-    this: &Instance<Loop>,
-    listener: &Instance<Listener>,
-    socket: Socket,
-    peer: Option<rustix::net::SocketAddrAny>,
+    accepted: OwnedFd,
+    peer: Option<SocketAddrAny>,
 ) -> Result<()> {
     let Some(factory) = listener.factory.get() else { return Ok(()) };
-    let protocol = factory.call(&[])?;
-    let origin = Origin {
-        socket,
-        protocol: &protocol,
-        server: listener.server.get(),
-        extra: None,
-        peer,
-        waiter: None,
-    };
-    make(this, origin).map(drop)
+    let Some(context) = listener.context.get() else { return Ok(()) };
+    let socket = Socket::from_fd(accepted);
+    if this.debug() {
+        log(this, listener, &socket, peer.as_ref())?;
+    }
+    let mut protocol = None;
+    let outcome = context::run_in(&*context::copy(&context)?, || {
+        let made = protocol.insert(factory.call(&[])?);
+        match listener.tls.get() {
+            None => connect(this, listener, socket, peer, made),
+            Some(tls) => {
+                let tls = with_tls(this, &tls, made)?;
+                connect(this, listener, socket, peer, tls.object())
+            }
+        }
+    });
+    // A failure costs its own connection, nothing else.
+    outcome.or_else(|raised| {
+        this.report_failed_accept(&*raised.fetch_for_report()?, protocol.as_deref(), None)
+    })
 }
 
-fn connected_tls(
+/// Debug mode: a line in asyncio's log.
+#[cold]
+fn log(
     this: &Instance<Loop>,
     listener: &Instance<Listener>,
     socket: &Socket,
-    peer: Option<rustix::net::SocketAddrAny>,
+    peer: Option<&SocketAddrAny>,
 ) -> Result<()> {
-    let object = socket.object()?;
-    let peer = peer.as_ref().map_or(Ok(None), address::to_python)?.unwrap_or_else(text::none);
-    let factory = listener.factory.get_or_none();
-    let server = listener.server.get_or_none();
-    let tls = listener.tls.get_or_none();
-    let args = [&*object, &*peer, &*factory, &*server, &*tls];
-    this.object().getattr(&names().accept_tls)?.call(&args).map(drop)
+    let peer = peer.map_or(Ok(None), address::to_python)?.unwrap_or_else(text::none);
+    let args = [&*listener.server.get_or_none(), &peer, &*socket.object()?];
+    this.object().call_method(&names().log_accepted, &args).map(drop)
 }
 
-/// A protocol factory that raises costs its own connection, nothing else.
-#[cold]
-fn creation_failed(this: &Instance<Loop>, raised: Raised) -> Result<()> {
-    let exception = raised.fetch_for_report()?;
-    this.object().call_method(&names().accept_failed, &[&exception]).map(drop)
+/// TLS for a connection that was just accepted.
+fn with_tls(this: &Instance<Loop>, tls: &Object, protocol: &Object) -> Result<Ref<TlsProtocol>> {
+    let [context, handshake_timeout, shutdown_timeout] =
+        [0, 1, 2].map(|index| text::tuple_get(tls, index));
+    creation::make(
+        this,
+        creation::Origin {
+            protocol,
+            context,
+            side: Side::Server,
+            waiter: Waiter::Server,
+            told: Told::Nothing,
+            handshake_timeout,
+            shutdown_timeout,
+        },
+    )
+}
+
+fn connect(
+    this: &Instance<Loop>,
+    listener: &Instance<Listener>,
+    socket: Socket,
+    peer: Option<SocketAddrAny>,
+    protocol: &Object,
+) -> Result<()> {
+    let server = listener.server.get();
+    make(this, Origin { socket, protocol, server, extra: None, peer, waiter: None }).map(drop)
 }
 
 /// Out of descriptors or memory: accepts nothing for a second, and says so.

@@ -31,78 +31,106 @@ use std::mem::MaybeUninit;
 use self::stream::Stream;
 use crate::event_loop::Loop;
 use crate::ffi::bytes::Bytes;
+use crate::ffi::memory::Memory;
 use crate::ffi::slot::Counted;
 use crate::ffi::{ClassBuilder, Instance, Object, Owned, Ref, Result, Visitor};
+use crate::tls::protocol::TlsProtocol;
 
 pub(crate) use stream_methods::make_class as make_stream_class;
 
 /// What one look at a socket takes at most, in bytes (asyncio's `max_size`).
 pub(crate) const READ_SIZE: usize = 256 * 1024;
 
+/// A connection with something written in this turn.
+pub(crate) enum Unsent {
+    /// To be sent.
+    Stream(Ref<Stream>),
+    /// To be encrypted first.
+    Tls(Ref<TlsProtocol>),
+}
+
+impl Unsent {
+    fn flush(&self) -> Result<()> {
+        match self {
+            Self::Stream(stream) => stream_write::flush_turn(stream),
+            Self::Tls(protocol) => protocol.flush_turn(),
+        }
+    }
+}
+
 /// What a loop keeps for its connections.
 #[derive(Default)]
 pub(crate) struct Transports {
-    /// Connections with something written in this turn: it leaves at the turn's end.
-    dirty: RefCell<Vec<Ref<Stream>>>,
+    /// Who has something written in this turn: it leaves at the turn's end.
+    unsent: RefCell<Vec<Unsent>>,
     /// Where sockets are read into before the size of the data is known.
-    buffer: RefCell<Vec<MaybeUninit<u8>>>,
+    buffer: RefCell<Memory>,
 }
 
 impl Transports {
     /// Lends the buffer to `body`, which must not run Python code.
-    fn with_buffer<R>(&self, body: impl FnOnce(&mut [MaybeUninit<u8>]) -> R) -> R {
+    fn with_buffer<R>(&self, body: impl FnOnce(&mut [MaybeUninit<u8>]) -> R) -> Result<R> {
         let mut buffer = self.buffer.borrow_mut();
         if buffer.is_empty() {
-            buffer.resize(READ_SIZE, MaybeUninit::uninit());
+            *buffer = Memory::new(READ_SIZE)?;
         }
-        body(&mut buffer)
+        Ok(body(buffer.as_mut()))
     }
 
     /// Hands the buffer out, for what may run Python code; [`Self::give_buffer_back`] ends it.
     /// Meanwhile the others have one of their own.
-    fn take_buffer(&self) -> Vec<MaybeUninit<u8>> {
-        let mut buffer = std::mem::take(&mut *self.buffer.borrow_mut());
-        if buffer.is_empty() {
-            buffer.resize(READ_SIZE, MaybeUninit::uninit());
-        }
-        buffer
+    fn take_buffer(&self) -> Result<Memory> {
+        let buffer = std::mem::take(&mut *self.buffer.borrow_mut());
+        if buffer.is_empty() { Memory::new(READ_SIZE) } else { Ok(buffer) }
     }
 
-    fn give_buffer_back(&self, buffer: Vec<MaybeUninit<u8>>) {
-        *self.buffer.borrow_mut() = buffer;
+    fn give_buffer_back(&self, buffer: Memory) {
+        let other = self.buffer.replace(buffer);
+        drop(other);
     }
 
-    fn add_dirty(&self, stream: Ref<Stream>) {
-        self.dirty.borrow_mut().push(stream);
+    pub(crate) fn add_unsent(&self, connection: Unsent) {
+        self.unsent.borrow_mut().push(connection);
     }
 
     pub(crate) fn traverse(&self, visitor: &mut Visitor) {
-        if let Ok(dirty) = self.dirty.try_borrow() {
-            dirty.iter().for_each(|stream| visitor.object(stream.as_object()));
+        let Ok(unsent) = self.unsent.try_borrow() else { return };
+        for connection in &*unsent {
+            visitor.object(match connection {
+                Unsent::Stream(stream) => stream.as_object(),
+                Unsent::Tls(protocol) => protocol.as_object(),
+            });
         }
     }
 
     pub(crate) fn clear(&self) {
-        let dirty = std::mem::take(&mut *self.dirty.borrow_mut());
-        drop(dirty);
+        let unsent = std::mem::take(&mut *self.unsent.borrow_mut());
+        drop(unsent);
     }
 }
 
 impl Instance<Loop> {
-    /// Sends what was written since the last time.
+    /// Sends what was written since the last time, and what is written meanwhile: the loop may
+    /// wait after this, and nobody would send it.
     #[inline]
     pub(crate) fn flush_writes(&self) -> Result<()> {
-        if self.transports.dirty.borrow().is_empty() {
-            return Ok(());
-        }
-        let mut dirty = std::mem::take(&mut *self.transports.dirty.borrow_mut());
-        for stream in dirty.drain(..) {
-            stream_write::flush_turn(&stream)?;
-        }
-        // The room is used again, unless something was written meanwhile.
-        let mut current = self.transports.dirty.borrow_mut();
-        if current.is_empty() {
-            *current = dirty;
+        while !self.transports.unsent.borrow().is_empty() {
+            let mut unsent = std::mem::take(&mut *self.transports.unsent.borrow_mut());
+            let mut rest = unsent.drain(..);
+            while let Some(connection) = rest.next() {
+                if let Err(raised) = connection.flush() {
+                    // The loop is left; those behind it are sent when it goes on.
+                    self.transports.unsent.borrow_mut().extend(rest);
+                    return Err(raised);
+                }
+            }
+            drop(rest);
+            // The room is used again, unless something was written meanwhile.
+            let mut current = self.transports.unsent.borrow_mut();
+            if current.is_empty() {
+                *current = unsent;
+                return Ok(());
+            }
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ use vivace_sys::poller::Readiness;
 use super::socket::Socket;
 use super::{stream_read, stream_write};
 use crate::event_loop::fds::Watch;
+use crate::event_loop::report::Parties;
 use crate::event_loop::{Entry, Loop};
 use crate::ffi::bytes::Bytes;
 use crate::ffi::weakref;
@@ -387,7 +388,8 @@ impl Instance<Stream> {
         message: &str,
     ) -> Result<()> {
         let protocol = self.protocol.get_or_none();
-        event_loop.report_connection(message, exception, self.object(), &protocol)
+        let connection = Parties { transport: self.object(), protocol: &protocol };
+        event_loop.report_connection(message, exception, connection)
     }
 
     /// Settles what a callback of the protocol raised: `KeyboardInterrupt` and `SystemExit`

@@ -7,7 +7,7 @@ use super::READ_SIZE;
 use super::stream::Stream;
 use super::stream_read::{Outcome, deliver, ended, failed};
 use crate::event_loop::Loop;
-use crate::ffi::bytes::initialised;
+use crate::ffi::memory::initialised;
 use crate::ffi::{Instance, Result};
 use crate::serve::connection::Connection;
 
@@ -19,12 +19,12 @@ pub(super) fn read_into_http(this: &Instance<Loop>, stream: &Instance<Stream>) -
     let Some(http) = protocol.exact::<Connection>() else { return Ok(Outcome::Ended) };
     let Some(fd) = stream.socket.borrow() else { return Ok(Outcome::Ended) };
     // Handed out while the application runs: it may make the loop read another connection.
-    let mut buffer = this.transports.take_buffer();
-    let received = receive(fd, &mut buffer);
+    let mut buffer = this.transports.take_buffer()?;
+    let received = receive(fd, buffer.as_mut());
     let outcome = match received {
         Ok(0) => ended(stream),
         Ok(count) => deliver(stream, count, READ_SIZE, FAILED, || {
-            http.received(initialised(&buffer[..count]))
+            http.received(initialised(&buffer.as_mut()[..count]))
         }),
         Err(errno) => failed(stream, errno),
     };

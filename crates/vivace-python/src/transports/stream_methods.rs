@@ -130,7 +130,7 @@ impl StreamTransport for Stream {
 
     fn set_write_marks(this: &This, marks: Marks) -> Result<()> {
         this.outgoing.flow.borrow_mut().set_marks(marks);
-        let size = this.outgoing.queue.borrow().size();
+        let size = Self::write_buffer_size(this)?;
         let tell = this.outgoing.flow.borrow_mut().grown(size);
         tell_protocol(this, tell)
     }

@@ -8,7 +8,8 @@ use super::stream::{Kind, Stream};
 use super::stream_http::read_into_http;
 use super::stream_tls::read_into_tls;
 use crate::event_loop::Loop;
-use crate::ffi::bytes::{WritableBuffer, bytes_copied, bytes_filled, length};
+use crate::ffi::bytes::{bytes_copied, bytes_filled, length};
+use crate::ffi::memory::WritableBuffer;
 use crate::ffi::{Builtin, Instance, Owned, Result, error, names, raise, text};
 
 /// From this size on data is received straight into its `bytes`, below it is copied there.
@@ -116,8 +117,9 @@ fn receive_bytes(this: &Instance<Loop>, stream: &Instance<Stream>) -> Result<Rec
             Err(Some(errno)) => failed(stream, errno).map(Received::Nothing),
         };
     }
-    let received =
-        this.transports.with_buffer(|buffer| bytes_copied(buffer, |memory| receive(fd, memory)))?;
+    let received = this
+        .transports
+        .with_buffer(|buffer| bytes_copied(buffer, |memory| receive(fd, memory)))??;
     match received {
         Ok(Some((data, count))) => {
             stream.incoming.last_size.set(count);

@@ -9,8 +9,9 @@ use vivace_core::stream::flow_control::Tell;
 use vivace_sys::Errno;
 use vivace_sys::socket::{MAX_PIECES, send_many, send_one, shut_write};
 
-use super::flow;
 use super::stream::Stream;
+use super::{Unsent, flow};
+use crate::event_loop::report::Parties;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::{Builtin, Instance, Object, Result, context, error, imports, names, raise, text};
 
@@ -91,7 +92,7 @@ fn wrote(stream: &Instance<Stream>) -> Result<()> {
         match stream.event_loop.get() {
             // Outside of the loop's run nobody would flush: it is sent now.
             Some(event_loop) if event_loop.is_running() => {
-                event_loop.transports.add_dirty(stream.counted());
+                event_loop.transports.add_unsent(Unsent::Stream(stream.counted()));
             }
             _ => {
                 stream.outgoing.dirty.set(false);
@@ -215,7 +216,8 @@ fn failed(stream: &Instance<Stream>, errno: Errno) -> Result<()> {
 pub(super) fn tell_protocol(stream: &Instance<Stream>, tell: Option<Tell>) -> Result<()> {
     match (tell, stream.protocol.get(), stream.event_loop.get()) {
         (Some(tell), Some(protocol), Some(event_loop)) => {
-            flow::tell(&event_loop, stream.object(), &protocol, tell)
+            let connection = Parties { transport: stream.object(), protocol: &protocol };
+            flow::tell(&event_loop, &protocol, tell, connection)
         }
         _ => Ok(()),
     }
