@@ -537,6 +537,9 @@ class HttpService:
     def served(self) -> int:
         """How many requests have ended."""
     on_served: Callable[[int], object] | None
+    """Called with the number when `limit_max_requests` requests were served."""
+    on_connection: Callable[[H1Protocol, bool], object] | None
+    """Called with each connection when it opens (True) and when it is gone (False)."""
     def drain(self) -> None:
         """Idle connections close; the others do after their response."""
     def disconnect(self) -> None:

@@ -61,6 +61,7 @@ pub(crate) struct Service {
     state: Slot,
     error_logger: Slot,
     on_served: Slot,
+    on_connection: Slot,
     event_loop: Slot<Ref<Loop>>,
     settings: OnceCell<Settings>,
     proxies: OnceCell<Proxies>,
@@ -213,6 +214,7 @@ impl Class for Service {
             state: Slot::empty(),
             error_logger: Slot::empty(),
             on_served: Slot::empty(),
+            on_connection: Slot::empty(),
             event_loop: Slot::empty(),
             settings: OnceCell::new(),
             proxies: OnceCell::new(),
@@ -232,6 +234,7 @@ impl Class for Service {
         self.access.traverse(visitor);
         visitor.slot(&self.error_logger);
         visitor.slot(&self.on_served);
+        visitor.slot(&self.on_connection);
         visitor.slot(&self.event_loop);
         self.header_names.traverse(visitor);
         visitor.slot(&self.templates.asgi);
@@ -263,6 +266,7 @@ impl Class for Service {
         self.access.clear();
         self.error_logger.clear();
         self.on_served.clear();
+        self.on_connection.clear();
         self.event_loop.clear();
         self.header_names.clear();
         self.templates.asgi.clear();
@@ -308,12 +312,20 @@ impl Instance<Service> {
         let key = key_of(connection.object());
         let before = self.counts.connections.borrow_mut().insert(key, connection.counted());
         drop(before);
+        self.tell_of_connection(connection, true)?;
         let Some(limit) = self.settings().limits.connections_per_address else { return Ok(true) };
         let Some(address) = address_of(connection) else { return Ok(true) };
         let mut counts = self.counts.per_address.borrow_mut();
         let count = counts.entry(address).or_default();
         *count += 1;
         Ok(*count <= limit)
+    }
+
+    fn tell_of_connection(&self, connection: &Instance<Connection>, open: bool) -> Result<()> {
+        match self.on_connection.get().filter(|callback| !callback.is_none()) {
+            Some(callback) => callback.call(&[connection.object(), &text::boolean(open)]).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// A connection is gone.
@@ -324,6 +336,7 @@ impl Instance<Service> {
             return Ok(());
         }
         drop(gone);
+        self.tell_of_connection(connection, false)?;
         if self.settings().limits.connections_per_address.is_some() {
             if let Some(address) = address_of(connection) {
                 let mut counts = self.counts.per_address.borrow_mut();
@@ -580,6 +593,14 @@ pub(super) fn make_class() -> Result<Owned> {
         |this: &This| Ok(this.on_served.get_or_none()),
         |this: &This, value: Option<&Object>| {
             this.on_served.set(value.map_or_else(text::none, Object::new_ref));
+            Ok(())
+        },
+    )
+    .property(
+        c"on_connection",
+        |this: &This| Ok(this.on_connection.get_or_none()),
+        |this: &This, value: Option<&Object>| {
+            this.on_connection.set(value.map_or_else(text::none, Object::new_ref));
             Ok(())
         },
     )

@@ -1,0 +1,105 @@
+"""`H1Protocol`: the engine's connections under uvicorn's own server.
+
+    uvicorn --loop vivace:new_event_loop --http vivace.serve:H1Protocol app:app
+
+uvicorn keeps its command line, its lifespan, its signals and its workers; connections, requests
+and WebSockets are vivace's. Who calls it: `uvicorn.Server`, once for each connection, with the
+arguments that its own protocols take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from typing import Any
+
+from vivace import _native
+
+from ._settings import Settings
+
+__all__ = ["H1Protocol"]
+
+# One service for each server: uvicorn makes one `server_state` for each.
+_services: weakref.WeakKeyDictionary[Any, _native.HttpService] = weakref.WeakKeyDictionary()
+
+
+def H1Protocol(  # noqa: N802  # uvicorn expects a class here, by this name
+    config: Any,
+    server_state: Any,
+    app_state: dict[str, Any],
+    _loop: asyncio.AbstractEventLoop | None = None,
+) -> asyncio.Protocol:
+    """Makes the protocol of one connection of uvicorn's.
+
+    Args:
+        config: The `uvicorn.Config`, loaded.
+        server_state: The `uvicorn.server.ServerState`, whose connections and requests are counted
+            as uvicorn's own protocols count them.
+        app_state: The state of the lifespan.
+        _loop: Not used: the running loop is, which must be vivace's.
+
+    Returns:
+        The protocol.
+    """
+    service = _services.get(server_state)
+    if service is None:
+        service = _services[server_state] = _make_service(config, server_state, app_state)
+    return service()
+
+
+def _make_service(config: Any, server_state: Any, app_state: dict[str, Any]) -> _native.HttpService:
+    def on_connection(connection: asyncio.Protocol, is_open: bool) -> None:
+        state = state_of_server()
+        if state is not None:
+            (state.connections.add if is_open else state.connections.discard)(connection)
+
+    def on_served(served: int) -> None:
+        state = state_of_server()
+        if state is not None:
+            state.total_requests = max(state.total_requests, served)
+
+    # The service must not keep its key alive.
+    state_of_server = weakref.ref(server_state)
+    service = _native.HttpService(config.loaded_app, _settings(config), app_state)
+    service.on_connection = on_connection
+    service.on_served = on_served
+    return service
+
+
+def _settings(config: Any) -> Settings:
+    """What uvicorn was told, for the engine; what it has no words for is off."""
+    return Settings(
+        root_path=config.root_path,
+        default_headers=list(config.encoded_headers),
+        date_header=config.date_header,
+        # uvicorn has wrapped the application for that.
+        proxy_headers=False,
+        forwarded_allow_ips=[],
+        reset_contextvars=getattr(config, "reset_contextvars", False),
+        cancel_on_disconnect=False,
+        http2=False,
+        access_log=config.access_log and logging.getLogger("uvicorn.access").hasHandlers(),
+        access_log_format="text",
+        access_log_colors=False,
+        access_logger=logging.getLogger("uvicorn.access"),
+        error_logger=logging.getLogger("uvicorn.error"),
+        timeout_keep_alive=config.timeout_keep_alive,
+        timeout_request_header=60.0,
+        timeout_write=60.0,
+        timeout_request=None,
+        limit_body_rate=0,
+        limit_body_size=None,
+        limit_headers=100,
+        limit_header_size=64 * 1024,
+        limit_concurrency=config.limit_concurrency,
+        limit_queue=0,
+        limit_connections_per_address=None,
+        limit_max_requests=config.limit_max_requests,
+        ws=config.ws_protocol_class is not None,
+        ws_max_size=config.ws_max_size,
+        ws_max_queue=config.ws_max_queue,
+        ws_ping_interval=config.ws_ping_interval,
+        ws_ping_timeout=config.ws_ping_timeout,
+        ws_per_message_deflate=config.ws_per_message_deflate,
+    )
