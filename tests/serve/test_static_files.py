@@ -48,8 +48,8 @@ def ask(
     answer = exchange_bytes(StaticFiles(app, [("/static", str(folder))]), request.encode())
     head, _, content = answer.partition(b"\r\n\r\n")
     status, *fields = head.decode("latin-1").split("\r\n")
-    pairs = (field.split(": ", 1) for field in fields)
-    return int(status.split()[1]), {name: value for name, value in pairs}, content
+    parts = (field.partition(": ") for field in fields)
+    return int(status.split()[1]), {name: value for name, _, value in parts}, content
 
 
 def test_a_file_with_its_validators(folder: Path) -> None:
