@@ -43,9 +43,10 @@ def listed() -> set[Path]:
     headings = re.findall(r"^### `([^`]+)`$", read(INVENTORY), re.MULTILINE)
     assert len(headings) == len(set(headings)), "a file is listed twice"
     files: set[Path] = set()
+    sources = rust_files()
     for heading in headings:
         # The heading of a folder is that of its files.
-        inside = {path for path in rust_files() if heading in f"{path}" and heading.endswith("/")}
+        inside = {path for path in sources if heading in f"{path}" and heading.endswith("/")}
         files |= {path for path in inside if has_unsafe(read(path))} or {Path(heading)}
     return files
 
