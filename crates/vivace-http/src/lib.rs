@@ -10,7 +10,8 @@
 //!
 //! What watches the server has threads of its own, so that it works while the loop is blocked:
 //!
-//! - `access_log`: a line for each request.
+//! - `access_log`: a line for each request;
+//! - `metrics`: what is counted, and the endpoint that tells it.
 //!
 //! Nothing here panics on what a peer sends, keeps more than its limits allow, or reads a byte
 //! more often than a fixed number of times, however the bytes arrive.
@@ -22,6 +23,7 @@ pub mod date;
 pub mod field;
 pub mod h1;
 pub mod host;
+pub mod metrics;
 pub mod proxy;
 pub mod status;
 pub mod target;

@@ -275,7 +275,7 @@ fn hostile_bytes_stay_in_their_place() {
 #[test]
 fn formats_go_by_name() {
     for (name, part) in [
-        ("uvicorn", "INFO:     127.0.0.1"),
+        ("text", "INFO:     127.0.0.1"),
         ("json", "{\"time\""),
         ("logfmt", "time="),
         ("%(h)s", "127.0.0.1"),
@@ -286,7 +286,7 @@ fn formats_go_by_name() {
     let error = Format::named("apache", Colours::Off).err().expect("not a format");
     assert_eq!(
         error.to_string(),
-        "access log format, byte 0: neither uvicorn, json, logfmt nor a pattern with atoms, such \
+        "access log format, byte 0: neither text, json, logfmt nor a pattern with atoms, such \
          as %(h)s"
     );
 }

@@ -57,10 +57,10 @@ impl Format {
         .map(|line| Self(Kind::Atoms(line)))
     }
 
-    /// The format of that name (`uvicorn`, `json`, `logfmt`), or the pattern.
+    /// The format of that name (`text`, which is uvicorn's, `json`, `logfmt`), or the pattern.
     pub fn named(name: &str, colours: Colours) -> Result<Self, PatternError> {
         match name {
-            "uvicorn" => Ok(Self::uvicorn(colours)),
+            "text" => Ok(Self::uvicorn(colours)),
             "json" => Ok(Self::json()),
             "logfmt" => Ok(Self::logfmt()),
             pattern => Self::atoms(pattern),

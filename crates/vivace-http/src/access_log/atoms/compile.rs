@@ -54,7 +54,7 @@ impl fmt::Display for PatternError {
                 formatter.write_str("a control character would break the line")
             }
             PatternFault::NoAtom => formatter
-                .write_str("neither uvicorn, json, logfmt nor a pattern with atoms, such as %(h)s"),
+                .write_str("neither text, json, logfmt nor a pattern with atoms, such as %(h)s"),
         }
     }
 }
@@ -233,8 +233,8 @@ mod tests {
             ("100%", 3, "% must be followed"),
             ("% (h)s", 0, "% must be followed"),
             ("%h", 0, "% must be followed"),
-            ("jsno", 0, "neither uvicorn, json, logfmt nor"),
-            ("", 0, "neither uvicorn, json, logfmt nor"),
+            ("jsno", 0, "neither text, json, logfmt nor"),
+            ("", 0, "neither text, json, logfmt nor"),
             ("a\nb", 1, "control character"),
             ("caf\u{e9} \u{9b}", 6, "control character"),
         ] {

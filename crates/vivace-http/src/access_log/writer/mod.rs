@@ -94,7 +94,7 @@ pub struct Writer {
     options: Options,
 }
 
-/// Flushes a writer from another thread.
+/// Flushes a writer from another thread, and tells what it has done.
 #[derive(Clone)]
 pub struct Flusher(Arc<Queue>);
 
@@ -170,5 +170,10 @@ impl Flusher {
     /// See `Writer::flush`.
     pub fn flush(&self, timeout: Duration) -> Flushed {
         self.0.flush(timeout)
+    }
+
+    /// What has been done so far.
+    pub fn statistics(&self) -> Statistics {
+        self.0.statistics()
     }
 }
