@@ -1,5 +1,6 @@
 //! Request targets (RFC 9112, section 3.2): the four forms, and the path as a program sees it.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use std::borrow::Cow;
 
 use crate::host::{Port, is_host};
@@ -84,14 +85,12 @@ pub fn decode_path(path: &[u8]) -> Cow<'_, str> {
 /// logs it.
 #[must_use]
 pub fn encode_path(path: &str) -> String {
-    const ENCODED: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
-        .remove(b'_')
-        .remove(b'.')
-        .remove(b'-')
-        .remove(b'~')
-        .remove(b'/');
-    percent_encoding::utf8_percent_encode(path, ENCODED).to_string()
+    percent_encoding::utf8_percent_encode(path, QUOTED).to_string()
 }
+
+/// What `urllib.parse.quote` encodes: all but unreserved characters and `/`.
+pub(crate) const QUOTED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b'/');
 
 #[cfg(test)]
 mod tests {

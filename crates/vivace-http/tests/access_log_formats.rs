@@ -298,4 +298,15 @@ fn the_embedder_learns_which_fields_to_keep() {
     let atoms = Format::atoms("%(a)s %({ETag}o)s").expect("a pattern");
     assert_eq!(atoms.request_headers(), [b"user-agent"]);
     assert_eq!(atoms.response_headers(), [b"etag"]);
+    for (name, route, request_id) in [
+        ("text", false, false),
+        ("json", true, true),
+        ("logfmt", true, true),
+        ("%(h)s", false, false),
+        ("%(route)s", true, false),
+        ("%(request_id)s", false, true),
+    ] {
+        let format = Format::named(name, Colours::Off).expect("a format");
+        assert_eq!((format.wants_route(), format.wants_request_id()), (route, request_id));
+    }
 }

@@ -11,7 +11,8 @@
 //! line cannot show something else than it says, what separates lines in Unicode, what reverses
 //! the direction of writing and what cannot be seen at all is escaped like them.
 
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode};
+use crate::target::QUOTED;
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use serde::Serializer as _;
 use serde_json::ser::{CompactFormatter, Formatter};
 use std::io::{self, Write};
@@ -36,12 +37,9 @@ pub(super) fn push_text(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// Adds a decoded path with all but the unreserved characters and `/` percent-encoded, which is
-/// what Python's `urllib.parse.quote` makes of it.
+/// Adds a decoded path percent-encoded as Python's `urllib.parse.quote` does it.
 pub(super) fn push_path(out: &mut Vec<u8>, path: &[u8]) {
-    const ENCODED: &AsciiSet =
-        &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b'/');
-    push_percent(out, path, ENCODED);
+    push_percent(out, path, QUOTED);
 }
 
 /// Adds a query, with what must not be in one percent-encoded.

@@ -1,6 +1,6 @@
 //! The formats of the access log, and the one place that chooses between them.
 
-use super::atoms::{AtomLine, PatternError};
+use super::atoms::{Atom, AtomLine, PatternError};
 use super::phrases::Phrases;
 use super::record::Record;
 use super::structured::{self, StructuredLine, Syntax};
@@ -92,6 +92,24 @@ impl Format {
         match &self.0 {
             Kind::Uvicorn(_) | Kind::Structured(_) => Vec::new(),
             Kind::Atoms(line) => line.response_headers().collect(),
+        }
+    }
+
+    /// Whether lines hold the route, which may cost something to find out.
+    pub fn wants_route(&self) -> bool {
+        match &self.0 {
+            Kind::Uvicorn(_) => false,
+            Kind::Structured(_) => true,
+            Kind::Atoms(line) => line.names(|atom| matches!(atom, Atom::Route)),
+        }
+    }
+
+    /// Whether lines hold the identity of the request.
+    pub fn wants_request_id(&self) -> bool {
+        match &self.0 {
+            Kind::Uvicorn(_) => false,
+            Kind::Structured(_) => true,
+            Kind::Atoms(line) => line.names(|atom| matches!(atom, Atom::RequestId)),
         }
     }
 

@@ -4,7 +4,7 @@
 //! through that logger instead, with the arguments that uvicorn gives.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, SystemTime};
 
 use vivace_http::access_log::{
@@ -22,6 +22,9 @@ use crate::ffi::{Builtin, Instance, Object, Owned, Result, Slot, Visitor, error,
 
 /// How long the last lines may take to be written at the end.
 const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// The field by which a proxy names a request.
+const REQUEST_ID: &[u8] = b"x-request-id";
 
 /// What a line says of the request, kept until the response is complete.
 pub(super) struct Line {
@@ -52,18 +55,23 @@ pub(super) struct Access {
     native: RefCell<Option<AccessLog>>,
     /// Header fields of requests that lines hold, in lower case.
     wanted: RefCell<Vec<Vec<u8>>>,
+    wants_route: Cell<bool>,
     logger: Slot,
 }
 
 impl Access {
     /// Lines go to standard output, in this format.
     pub(super) fn start(&self, format: &str, colours: bool) -> Result<()> {
-        let name = if format == "text" { "uvicorn" } else { format };
         let colours = if colours { Colours::On } else { Colours::Off };
-        let format = Format::named(name, colours)
+        let format = Format::named(format, colours)
             .map_err(|fault| raise(Builtin::Value, &format!("--access-log-format: {fault}")))?;
-        *self.wanted.borrow_mut() =
+        let mut wanted: Vec<_> =
             format.request_headers().iter().map(|name| name.to_vec()).collect();
+        if format.wants_request_id() {
+            wanted.push(REQUEST_ID.to_vec());
+        }
+        *self.wanted.borrow_mut() = wanted;
+        self.wants_route.set(format.wants_route());
         let log = AccessLog::start(format, Destination::Stdout, Options::default())
             .map_err(|failure| error::raise_os(failure.raw_os_error().unwrap_or(0)))?;
         *self.native.borrow_mut() = Some(log);
@@ -126,7 +134,7 @@ impl Access {
         if let Some(logger) = self.logger.get() {
             return log_by_logger(&logger, exchange, line, method, &path, query, version);
         }
-        let route = if self.wanted.borrow().is_empty() { None } else { route_of(&line.scope)? };
+        let route = if self.wants_route.get() { route_of(&line.scope)? } else { None };
         let scheme = text::dict_get(&line.scope, &asgi_names().scheme)?;
         let scheme = scheme.map(|scheme| text::to_string_lossy(&scheme));
         let client = match &line.client {
@@ -153,7 +161,7 @@ impl Access {
             response_bytes: exchange.response.sent.get(),
             started: SystemTime::now() - duration,
             duration,
-            request_id: line.headers.value(b"x-request-id"),
+            request_id: line.headers.value(REQUEST_ID),
             route: route.as_ref().map(String::as_bytes),
             request_headers: &line.headers,
             response_headers: &(),

@@ -27,7 +27,7 @@ enum Piece {
 }
 
 /// What a line can say. The letter is the atom of gunicorn, a longer name is ours or uvicorn's.
-enum Atom {
+pub(super) enum Atom {
     /// `h`
     ClientHost,
     /// `client_addr`
@@ -145,6 +145,11 @@ impl AtomLine {
             Atom::ResponseHeader(name) => Some(name.as_slice()),
             _ => None,
         })
+    }
+
+    /// Whether the pattern names such an atom.
+    pub(super) fn names(&self, such: impl Fn(&Atom) -> bool) -> bool {
+        self.atoms().any(such)
     }
 
     fn atoms(&self) -> impl Iterator<Item = &Atom> {
