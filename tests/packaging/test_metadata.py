@@ -66,8 +66,10 @@ def test_complete(metadata: Message) -> None:
     assert set(metadata.get_all("License-File", [])) == {"LICENSE-MIT", "LICENSE-APACHE"}
     assert metadata["Description-Content-Type"].startswith("text/markdown")
     assert metadata["Keywords"]
-    # asyncio's own needs are met by the standard library.
-    assert metadata.get_all("Requires-Dist") is None
+    # Nothing is needed but the standard library; what some flags need is extra.
+    needed = metadata.get_all("Requires-Dist", [])
+    assert all("; extra == " in line for line in needed)
+    assert set(metadata.get_all("Provides-Extra", [])) == {"standard", "wsgi"}
 
 
 def test_classifiers(metadata: Message) -> None:
