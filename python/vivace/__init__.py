@@ -1,8 +1,9 @@
-"""asyncio with a Rust engine.
+"""asyncio with a Rust engine, and an HTTP server on it.
 
     import vivace
 
     vivace.run(main())
+    vivace.serve("app:app")
 
 What is public is here; where it lives:
 
@@ -11,10 +12,13 @@ What is public is here; where it lives:
     _loop           the event loop: native hot paths over asyncio's cold ones
     _run            run
     _policy         EventLoopPolicy, install
+    serve           serve, Server; imported when first asked for
     _cli            the `vivace` command; imported by it alone
 """
 
 from __future__ import annotations
+
+import typing as _typing
 
 from . import _requirements as _requirements
 from ._loop import EventLoop, new_event_loop
@@ -22,14 +26,35 @@ from ._native import Future, Task
 from ._policy import EventLoopPolicy, install
 from ._run import run
 
+if _typing.TYPE_CHECKING:
+    from .serve._main import serve as serve
+    from .serve._server import Server as Server
+
 __all__ = [
     "EventLoop",
     "EventLoopPolicy",
     "Future",
+    "Server",
     "Task",
     "install",
     "new_event_loop",
     "run",
+    "serve",
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    # The server is no part of what a program pays for that only wants the loop.
+    if name not in ("Server", "serve"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    # Importing it sets `vivace.serve`, a module that can be called.
+    module = importlib.import_module(f"{__name__}.serve")
+    return module if name == "serve" else module.Server
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
