@@ -12,6 +12,7 @@ import sys
 
 COMMANDS = {
     "run": "run an asyncio program on vivace's loop, without changing it",
+    "serve": "serve an ASGI application, with uvicorn's flags and more",
 }
 
 USAGE = "usage: vivace COMMAND [ARGUMENT ...]"
