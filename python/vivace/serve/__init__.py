@@ -12,7 +12,7 @@ Nothing of it is imported by ``import vivace``. What lies where, in the order of
     _logging         uvicorn's loggers; _log_formatters their formatters, _ansi the colours
     _importer        import strings; _adapters ASGI 2, WSGI, factories
     _server          Server: start, serving, end; with _lifespan, _binding, _signals, _recycling
-    _settings        what the native engine is told; _service what it offers
+    _settings        what the native engine, `vivace._native.HttpService`, is told
     _supervisor      several workers; _child one of them as the parent sees it, _queues who
                      accepts from where
     _worker          a worker's own side; _channel the line between the two

@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Callable
 
-from ._service import Service
+from .._native import HttpService
 
 __all__ = ["Recycling"]
 
@@ -79,7 +79,7 @@ class Recycling:
             return None
         return self._reason
 
-    async def watch(self, service: Service, retire: Callable[[str], None]) -> None:
+    async def watch(self, service: HttpService, retire: Callable[[str], None]) -> None:
         """Watch this process until it is time, then tell why."""
         while self.wanted:
             await asyncio.sleep(_INTERVAL)

@@ -30,6 +30,7 @@ from typing import Any, overload
 
 from .. import _run
 from .._loop import EventLoop
+from .._native import HttpService
 from . import _notify
 from ._addresses import Descriptor
 from ._ansi import styled
@@ -39,7 +40,6 @@ from ._errors import STARTUP_FAILURE, StartupError
 from ._lifespan import Lifespan
 from ._logging import error_logger
 from ._recycling import Recycling
-from ._service import Service, make_service
 from ._signals import captured_signals
 
 __all__ = ["Server", "log_running"]
@@ -81,7 +81,7 @@ class Server:
         self.started = False
         self.servers: list[asyncio.Server] = []
         self.lifespan: Lifespan | None = None
-        self.service: Service | None = None
+        self.service: HttpService | None = None
         self._binding = Binding()
         self._listeners: list[tuple[asyncio.Server, socket.socket]] = []
         self._should_exit = False
@@ -166,7 +166,7 @@ class Server:
         )
         await self._start_application(self.lifespan)
         # Not before: the application may have changed the logs.
-        self.service = make_service(app, config.settings(), self.lifespan.state)
+        self.service = HttpService(app, config.settings(), self.lifespan.state)
         self.service.on_served = self._served_enough
         if not self.should_exit:
             await self._open()
@@ -399,7 +399,7 @@ class Server:
         if making:
             await asyncio.wait(making, timeout=_SECONDS_OF_SILENCE if not tls else None)
 
-    async def _finish_requests(self, service: Service) -> None:
+    async def _finish_requests(self, service: HttpService) -> None:
         """Let the requests end, within the time there is."""
         grace, whole = self._times_to_end()
         service.drain()
@@ -429,7 +429,7 @@ class Server:
             return _LATEST_DISCONNECT, None
         return min(_LATEST_DISCONNECT, whole / 3), whole
 
-    async def _cancel_requests(self, service: Service, closed: asyncio.Future[None]) -> None:
+    async def _cancel_requests(self, service: HttpService, closed: asyncio.Future[None]) -> None:
         cancelled = service.cancel()
         if not self.force_exit:
             error_logger.error(
