@@ -55,7 +55,7 @@ def test_delays():
 
 @pytest.mark.parametrize(
     ("requests", "application", "seconds"),
-    [(30, 30, 70), (0, 5, 15), (None, 30, None), (30, None, None)],
+    [(30, 20, 60), (0, 5, 15), (None, 30, None), (30, None, 70), (1, None, 16)],
 )
 def test_time_to_end(requests, application, seconds):
     config = Config(

@@ -430,7 +430,8 @@ FLAGS: tuple[Flag, ...] = (
         _TIMES,
         "--timeout-shutdown",
         Kind.SECONDS,
-        "Until the application has stopped, when all requests are over; none: any time.",
+        "Until the application has stopped, when all requests are over.",
+        default="as --timeout-graceful-shutdown, at least 5",
     ),
     _flag(
         _LIMITS,

@@ -35,6 +35,9 @@ from ._tls_context import ALPN_HTTP2, ContextFactory, TlsFiles, make_context
 
 __all__ = ["Config"]
 
+# Also if requests get no time at all, the application gets some.
+LEAST_SHUTDOWN_TIMEOUT = 5.0
+
 DEFAULT_FORWARDED_ALLOW_IPS = "127.0.0.1,::1"
 
 Text = str | os.PathLike[str]
@@ -121,7 +124,7 @@ class Config:
     timeout_keep_alive: float = 5
     timeout_graceful_shutdown: float | None = 30
     timeout_startup: float | None = None
-    timeout_shutdown: float | None = 30
+    timeout_shutdown: float | None = None
     timeout_request: float | None = None
     timeout_request_header: float = 30
     timeout_write: float = 60
@@ -191,6 +194,13 @@ class Config:
     def processes(self) -> int:
         """How many workers there are to be."""
         return 1 if self.reload else (self.workers or 1)
+
+    @property
+    def shutdown_timeout(self) -> float | None:
+        """How long the application's shutdown may take: as long as the requests before it."""
+        if self.timeout_shutdown is not None or self.timeout_graceful_shutdown is None:
+            return self.timeout_shutdown
+        return max(self.timeout_graceful_shutdown, LEAST_SHUTDOWN_TIMEOUT)
 
     def configure_logging(self) -> None:
         """Set the logs up; each process has to."""

@@ -87,7 +87,7 @@ def check(config: Config) -> int:
             config.lifespan,
             asgi_version="2.0" if config.interface == "asgi2" else "3.0",
             startup_timeout=config.timeout_startup,
-            shutdown_timeout=config.timeout_shutdown,
+            shutdown_timeout=config.shutdown_timeout,
         )
         await lifespan.startup()
         await lifespan.shutdown()

@@ -5,8 +5,9 @@
 
 Ending, in seconds after it was asked for:
 
-    0                the sockets close, idle connections close, running requests go on
-    a third          handlers that listen see ``http.disconnect``, WebSockets are closed with 1012
+    0                the sockets close, idle connections close, WebSockets are closed with 1012,
+                     running requests go on
+    a third          handlers that listen see ``http.disconnect``
     the whole time   what still runs is cancelled, what is still open is closed
     then             ``lifespan.shutdown``, always
 
@@ -162,7 +163,7 @@ class Server:
             config.lifespan,
             asgi_version="2.0" if config.interface == "asgi2" else "3.0",
             startup_timeout=config.timeout_startup,
-            shutdown_timeout=config.timeout_shutdown,
+            shutdown_timeout=config.shutdown_timeout,
         )
         await self._start_application(self.lifespan)
         # Not before: the application may have changed the logs.

@@ -414,7 +414,7 @@ def delay_after_deaths(deaths: int) -> float:
 
 def seconds_to_end(config: Config) -> float | None:
     """How long a worker that was told to end may take before it is killed."""
-    requests, application = config.timeout_graceful_shutdown, config.timeout_shutdown
+    requests, application = config.timeout_graceful_shutdown, config.shutdown_timeout
     if requests is None or application is None:
         return None
     return requests + application + _MARGIN

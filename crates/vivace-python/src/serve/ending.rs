@@ -143,12 +143,14 @@ impl Instance<Connection> {
         Ok(!self.secure.get())
     }
 
-    /// The service ends: an idle connection closes, another one after its response.
+    /// The service ends: an idle connection closes, another one after its response; WebSockets
+    /// are closed with 1012.
     pub(super) fn drain(&self) -> Result<()> {
         self.last.set(true);
         match self.mode.get() {
             Mode::Http if !self.exchange.is_some() => self.close(),
             Mode::Draining => self.linger(),
+            Mode::WebSocket => self.websocket_restart(),
             _ => Ok(()),
         }
     }
