@@ -110,7 +110,10 @@ impl Decoder {
     ) -> Result<Option<Event<'a>>, Failure> {
         let ready = match self.advance(input, pool) {
             Ok(Some(ready)) => ready,
-            Ok(None) => return Ok(None),
+            Ok(None) => {
+                self.rest();
+                return Ok(None);
+            }
             Err(failure) => {
                 self.end();
                 return Err(failure);
@@ -145,7 +148,6 @@ impl Decoder {
         if self.message.is_none() {
             // The last one was given out, and has been looked at.
             self.payload.clear();
-            self.payload.shrink_to(MAX_IDLE_CAPACITY);
         }
         loop {
             if self.frame.is_none() {
@@ -275,6 +277,13 @@ impl Decoder {
         }
     }
 
+    /// All was read: if no message is in progress, the next one may be long in coming.
+    fn rest(&mut self) {
+        if self.message.is_none() && self.payload.capacity() > MAX_IDLE_CAPACITY {
+            self.payload = Vec::new();
+        }
+    }
+
     fn end(&mut self) {
         self.ended = true;
         self.message = None;
@@ -360,5 +369,53 @@ impl Control {
 
     fn payload(&self) -> &[u8] {
         &self.bytes[..self.len.into()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A binary message of zeros; the key has no bits, and so the mask changes nothing.
+    fn message(len: u16) -> Vec<u8> {
+        let mut bytes = vec![0x82, 0xfe];
+        bytes.extend(len.to_be_bytes());
+        bytes.resize(bytes.len() + 4 + usize::from(len), 0);
+        bytes
+    }
+
+    #[test]
+    fn memory_is_for_what_has_arrived_only() {
+        let (mut decoder, mut pool) = (Decoder::new(1 << 20, None), Pool::default());
+        let bytes = message(60_000);
+        let (first, second) = bytes.split_at(10_000);
+        let mut input = first;
+        assert_eq!(decoder.next_event(&mut input, &mut pool), Ok(None));
+        assert!(decoder.payload.capacity() < 20_000, "{}", decoder.payload.capacity());
+        input = second;
+        assert!(matches!(decoder.next_event(&mut input, &mut pool), Ok(Some(Event::Message(_)))));
+        assert_eq!(decoder.payload.capacity(), 60_000);
+        // Nothing follows: the connection is idle.
+        assert_eq!(decoder.next_event(&mut input, &mut pool), Ok(None));
+        assert_eq!(decoder.payload.capacity(), 0);
+    }
+
+    #[test]
+    fn messages_that_arrive_together_share_their_memory() {
+        let (mut decoder, mut pool) = (Decoder::new(1 << 20, None), Pool::default());
+        let bytes = [message(5000), message(3000)].concat();
+        let mut input = &bytes[..];
+        let mut address = None;
+        for len in [5000, 3000] {
+            let Ok(Some(Event::Message(message))) = decoder.next_event(&mut input, &mut pool)
+            else {
+                panic!("no message");
+            };
+            assert_eq!(message.payload().len(), len);
+            assert_eq!(
+                *address.get_or_insert(message.payload().as_ptr()),
+                message.payload().as_ptr()
+            );
+        }
     }
 }
