@@ -81,7 +81,7 @@ pub(super) struct Outgoing {
     pub(super) writable: Cell<bool>,
     pub(super) eof: Cell<bool>,
     /// In the loop's list of connections to flush.
-    pub(super) dirty: Cell<bool>,
+    pub(super) unsent: Cell<bool>,
     /// Set while `sendfile` has the socket: done when the queue is empty.
     pub(super) empty_waiter: Slot,
 }
@@ -121,7 +121,7 @@ impl Stream {
                 flow: RefCell::default(),
                 writable: Cell::new(true),
                 eof: Cell::new(false),
-                dirty: Cell::new(false),
+                unsent: Cell::new(false),
                 empty_waiter: Slot::empty(),
             },
         }

@@ -88,14 +88,14 @@ fn wrote(stream: &Instance<Stream>) -> Result<()> {
         let tell = stream.outgoing.flow.borrow_mut().grown(size);
         return tell_protocol(stream, tell);
     }
-    if !stream.outgoing.dirty.replace(true) {
+    if !stream.outgoing.unsent.replace(true) {
         match stream.event_loop.get() {
             // Outside of the loop's run nobody would flush: it is sent now.
             Some(event_loop) if event_loop.is_running() => {
                 event_loop.transports.add_unsent(Unsent::Stream(stream.counted()));
             }
             _ => {
-                stream.outgoing.dirty.set(false);
+                stream.outgoing.unsent.set(false);
                 flush(stream)?;
             }
         }
@@ -105,7 +105,7 @@ fn wrote(stream: &Instance<Stream>) -> Result<()> {
 
 /// The end of the turn.
 pub(super) fn flush_turn(stream: &Instance<Stream>) -> Result<()> {
-    stream.outgoing.dirty.set(false);
+    stream.outgoing.unsent.set(false);
     if stream.outgoing.writable.get() { flush(stream) } else { Ok(()) }
 }
 
