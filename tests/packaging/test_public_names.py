@@ -90,17 +90,25 @@ def test_import_warns_of_nothing_and_brings_little() -> None:
     assert not [name for name in done.stdout.split() if any(word in name for word in unwanted)]
 
 
-def test_import_leaves_asyncio_as_it_is() -> None:
+# The extension, found and loaded as tools do that look into a module without its package.
+EXTENSION_ALONE = f"""importlib.util
+spec = importlib.util.spec_from_file_location("vivace._native", {vivace._native.__file__!r})
+spec.loader.exec_module(importlib.util.module_from_spec(spec))
+"""
+
+
+@pytest.mark.parametrize("first", ["vivace", "vivace._native", EXTENSION_ALONE])
+def test_import_leaves_asyncio_as_it_is(first: str) -> None:
     # vivace first: its extension must not bring in half of asyncio in an order of its own.
     shown = "print({name: repr(value) for name, value in vars(asyncio).items() if callable(value)})"
     plain, ours = (
         subprocess.run(
-            [sys.executable, "-c", f"import {first}; import asyncio, re; {shown}"],
+            [sys.executable, "-c", f"import {module}\nimport asyncio, re; {shown}"],
             capture_output=True,
             text=True,
             timeout=60,
             check=True,
         ).stdout
-        for first in ("asyncio", "vivace")
+        for module in ("asyncio", first)
     )
     assert re.sub("0x[0-9a-f]+", "", ours) == re.sub("0x[0-9a-f]+", "", plain)

@@ -94,8 +94,10 @@ pub(crate) struct Imports {
 
 impl Imports {
     fn make(names: &Names) -> Result<Self> {
-        let native = import("_asyncio")?;
+        // In this order: asyncio, imported by `_asyncio`, would find it half made and do with its
+        // Python versions of Task, Future and current_task.
         let asyncio = import("asyncio")?;
+        let native = import("_asyncio")?;
         let submodule = |name: &str| asyncio.getattr(&*interned(name)?);
         let get = |module: &Object, name: &str| module.getattr(&*interned(name)?);
         let get_opt = |module: &Object, name: &str| module.getattr_opt(&*interned(name)?);
