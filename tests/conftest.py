@@ -11,6 +11,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
@@ -46,6 +47,13 @@ def pytest_collection_finish() -> None:
 def loop_name(request: pytest.FixtureRequest) -> str:
     """The kind of loop: ``asyncio`` or ``vivace``."""
     name: str = request.param
+    if name == "asyncio":
+        for marker in request.node.iter_markers("asyncio_since"):
+            version, reason = marker.args
+            if sys.version_info < version:
+                pytest.skip(f"{reason}; vivace does on every Python")
+        for marker in request.node.iter_markers("not_asyncio"):
+            pytest.skip(f"asyncio does not: {marker.args[0]}")
     return name
 
 

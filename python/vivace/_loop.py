@@ -23,11 +23,11 @@ from asyncio.log import logger
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 from . import _child_processes, _native, _task_registry, _tls
+from ._names import NamesLoop
 from ._views import ReadyView, SelectorView, TimersView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from socket import _GetAddrInfoResult
 
     from _typeshed import FileDescriptorLike
 
@@ -37,13 +37,14 @@ _task_registry.install()
 
 _FORMAT_TAKES_DEBUG = "debug" in (format_helpers._format_callback_source.__kwdefaults__ or {})
 
-# What an address literal consists of: such a host needs no resolver and no thread.
-_NUMERIC = frozenset("0123456789abcdefABCDEF.:")
-
 _Ts = TypeVarTuple("_Ts")
 
 
-class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
+class EventLoop(
+    _native.Loop,
+    NamesLoop,
+    asyncio.SelectorEventLoop,
+):
     """An asyncio event loop with a native engine.
 
     It is an `asyncio.AbstractEventLoop` and has everything that the standard library's loop of
@@ -426,29 +427,6 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
         self._ensure_fd_no_transport(fd)
         return self._remove_writer(fd)
 
-    # Names.
-
-    async def getaddrinfo(
-        self,
-        host: bytes | str | None,
-        port: bytes | str | int | None,
-        *,
-        family: int = 0,
-        type: int = 0,
-        proto: int = 0,
-        flags: int = 0,
-    ) -> _GetAddrInfoResult:
-        """As `socket.getaddrinfo`, in a thread unless host and port are numbers."""
-        if _is_numeric(host, port):
-            numeric = flags | socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-            try:
-                return socket.getaddrinfo(host, port, family, type, proto, numeric)
-            except socket.gaierror:
-                pass  # Not an address after all: the resolver answers or raises.
-        return await super().getaddrinfo(
-            host, port, family=family, type=type, proto=proto, flags=flags
-        )
-
     # Signals: the standard library's, with the wake-up descriptor given back at the end.
 
     def add_signal_handler(self, sig: int, callback: Callable[[*_Ts], object], *args: *_Ts) -> None:
@@ -521,24 +499,6 @@ class EventLoop(_native.Loop, asyncio.SelectorEventLoop):
 
 def _nothing(*args: object) -> None:
     pass
-
-
-def _is_numeric(host: Any, port: Any) -> bool:
-    if isinstance(port, str):
-        if not port.isdecimal():
-            return False
-    elif not isinstance(port, int):
-        return False
-    if isinstance(host, bytes):
-        try:
-            host = host.decode("ascii")
-        except UnicodeDecodeError:
-            return False
-    if not isinstance(host, str) or not host:
-        return False
-    # A zone (fe80::1%eth0) is looked up among the interfaces, not in the network.
-    address = host.partition("%")[0]
-    return ("." in address or ":" in address) and _NUMERIC.issuperset(address)
 
 
 _loops: weakref.WeakSet[EventLoop] = weakref.WeakSet()
