@@ -23,6 +23,7 @@ from asyncio.log import logger
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 from . import _child_processes, _native, _task_registry, _tls
+from ._executor import ExecutorLoop
 from ._names import NamesLoop
 from ._views import ReadyView, SelectorView, TimersView
 
@@ -43,6 +44,7 @@ _Ts = TypeVarTuple("_Ts")
 class EventLoop(
     _native.Loop,
     NamesLoop,
+    ExecutorLoop,
     asyncio.SelectorEventLoop,
 ):
     """An asyncio event loop with a native engine.

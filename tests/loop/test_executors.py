@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import multiprocessing
-import sys
 import threading
 import time
 
@@ -146,7 +145,7 @@ def test_shutdown_default_executor(loop):
     loop.run_until_complete(loop.shutdown_default_executor())
 
 
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="early versions of 3.12 wait all the same")
+@pytest.mark.asyncio_since((3, 13), "it keeps to the time limit")
 def test_shutdown_default_executor_with_a_timeout(loop):
     released = threading.Event()
 
@@ -156,6 +155,37 @@ def test_shutdown_default_executor_with_a_timeout(loop):
             await loop.shutdown_default_executor(0.005)
         released.set()
         await future
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.asyncio_since((3, 12), "a time limit")
+def test_shutdown_default_executor_in_time(loop):
+    async def main():
+        future = loop.run_in_executor(None, time.sleep, 0.005)
+        await loop.shutdown_default_executor(timeout=10)
+        await future
+
+    loop.run_until_complete(main())
+
+
+@pytest.mark.asyncio_since((3, 13), "the loop runs on meanwhile")
+def test_cancelling_shutdown_default_executor(loop):
+    released = threading.Event()
+
+    async def main():
+        future = loop.run_in_executor(None, released.wait, 10)
+        task = asyncio.create_task(loop.shutdown_default_executor())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        released.set()
+        await future
+        # The thread that waits for the executor finds nobody to tell.
+        while any("_shut" in thread.name for thread in threading.enumerate()):
+            await asyncio.sleep(0)
 
     loop.run_until_complete(main())
 
