@@ -23,6 +23,7 @@ from asyncio.log import logger
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 from . import _child_processes, _native, _task_registry, _tls
+from ._datagrams import DatagramTransport
 from ._executor import ExecutorLoop
 from ._names import NamesLoop
 from ._views import ReadyView, SelectorView, TimersView
@@ -287,6 +288,17 @@ class EventLoop(
             ssl_handshake_timeout=ssl_handshake_timeout,
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
+
+    def _make_datagram_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.DatagramProtocol,
+        address: Any = None,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> asyncio.DatagramTransport:
+        self._ensure_fd_no_transport(sock)
+        return DatagramTransport(self, sock, protocol, address, waiter, extra)
 
     async def start_tls(
         self,

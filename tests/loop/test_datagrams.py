@@ -6,7 +6,6 @@ import asyncio
 import errno
 import os
 import socket
-import sys
 
 import pytest
 from support.protocols import DatagramRecorder
@@ -48,8 +47,6 @@ def test_to_and_fro(run):
 def test_types_and_extra_info(run):
     async def main():
         transport, protocol = await endpoint(local_addr=LOCAL)
-        if sys.version_info >= (3, 12):
-            assert isinstance(transport, asyncio.DatagramTransport)
         assert isinstance(transport, asyncio.BaseTransport)
         assert transport.get_protocol() is protocol
         raw = transport.get_extra_info("socket")
@@ -67,7 +64,17 @@ def test_types_and_extra_info(run):
     run(main())
 
 
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="not sent before 3.13")
+@pytest.mark.asyncio_since((3, 12), "an asyncio.DatagramTransport")
+def test_the_type(run):
+    async def main():
+        transport, protocol = await endpoint(local_addr=LOCAL)
+        assert isinstance(transport, asyncio.DatagramTransport)
+        await close((transport, protocol))
+
+    run(main())
+
+
+@pytest.mark.asyncio_since((3, 13), "empty datagrams")
 def test_sending_an_empty_datagram(run):
     async def main():
         server = await endpoint(local_addr=LOCAL)
@@ -77,6 +84,43 @@ def test_sending_an_empty_datagram(run):
         client[0].sendto(b"after")
         assert (await server[1].received.get())[0] == b"after"
         await close(server, client)
+
+    run(main())
+
+
+@pytest.mark.asyncio_since((3, 13), "empty datagrams")
+@pytest.mark.parametrize("data", [b"", bytearray(), memoryview(b"")], ids=repr)
+def test_an_empty_datagram_to_an_address(run, data):
+    async def main():
+        server = await endpoint(local_addr=LOCAL)
+        client = await endpoint(local_addr=LOCAL)
+        client[0].sendto(data, server[0].get_extra_info("sockname"))
+        assert (await server[1].received.get())[0] == b""
+        await close(server, client)
+
+    run(main())
+
+
+@pytest.mark.asyncio_since((3, 13), "empty datagrams")
+def test_empty_datagrams_wait_their_turn(run, socket_path):
+    """They wait for the socket as others do, count, and ask the protocol to pause."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        transport, protocol, plain = await to_a_plain_socket(socket_path)
+        with plain:
+            transport.set_write_buffer_limits(high=100)
+            count = 0
+            while "pause_writing" not in protocol.calls:
+                transport.sendto(b"")
+                count += 1
+            assert transport.get_write_buffer_size() > 100
+            transport.sendto(b"last")
+            for _ in range(count):
+                assert await loop.sock_recv(plain, 10) == b""
+            assert await loop.sock_recv(plain, 10) == b"last"
+        transport.close()
+        await protocol.lost
 
     run(main())
 
@@ -170,6 +214,70 @@ def test_nobody_listens(run):
     run(main())
 
 
+def test_an_error_from_an_unconnected_endpoint(run):
+    """What the system refuses to send is told at once; what nobody wants is not told."""
+
+    async def main():
+        transport, protocol = await endpoint(local_addr=LOCAL)
+        transport.sendto(b"x" * 70_000, ("127.0.0.1", 9))
+        assert (await protocol.errors.get()).errno == errno.EMSGSIZE
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.bind(LOCAL)
+            nobody = sock.getsockname()
+        transport.sendto(b"x", nobody)
+        transport.sendto(b"x", nobody)
+        await asyncio.sleep(0.001)
+        assert protocol.errors.empty()
+        await close((transport, protocol))
+
+    run(main())
+
+
+def test_an_error_that_closes_the_endpoint(run):
+    class Closing(DatagramRecorder):
+        def error_received(self, exc):
+            super().error_received(exc)
+            self.transport.close()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.bind(LOCAL)
+            sock.connect(("127.0.0.1", 9))
+            transport, protocol = await loop.create_datagram_endpoint(
+                Closing, remote_addr=sock.getsockname()
+            )
+            transport.sendto(b"x")
+            assert isinstance(await protocol.errors.get(), ConnectionRefusedError)
+            assert await protocol.lost is None
+            assert protocol.calls == ["connection_made", "connection_lost"]
+
+    run(main())
+
+
+def test_an_error_received_that_fails(run, reports):
+    class Broken(DatagramRecorder):
+        def error_received(self, exc):
+            raise ZeroDivisionError
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            sock.bind(LOCAL)
+            sock.connect(("127.0.0.1", 9))
+            transport, protocol = await loop.create_datagram_endpoint(
+                Broken, remote_addr=sock.getsockname()
+            )
+            transport.sendto(b"x")
+            while not (contexts := reports.take()):
+                await asyncio.sleep(0)
+            assert isinstance(contexts[0]["exception"], ZeroDivisionError)
+            transport.close()
+            await protocol.lost
+
+    run(main())
+
+
 def test_kinds_of_data(run):
     async def main():
         server = await endpoint(local_addr=LOCAL)
@@ -195,6 +303,33 @@ def test_broadcast(run):
         raw = transport.get_extra_info("socket")
         assert not raw.getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST)
         await close((transport, protocol))
+
+    run(main())
+
+
+def test_broadcasting(run):
+    """To the broadcast address of the loopback network."""
+
+    async def main():
+        server = await endpoint(local_addr=("0.0.0.0", 0))
+        address = "127.255.255.255", server[0].get_extra_info("sockname")[1]
+        allowed = await endpoint(local_addr=LOCAL, allow_broadcast=True)
+        allowed[0].sendto(b"to all", address)
+        assert await server[1].received.get() == (b"to all", allowed[0].get_extra_info("sockname"))
+        # With a remote address the socket is not connected: answers come from another one.
+        remote = await endpoint(remote_addr=address, allow_broadcast=True)
+        assert remote[0].get_extra_info("peername") is None
+        remote[0].sendto(b"to all again")
+        data, sender = await server[1].received.get()
+        assert data == b"to all again"
+        server[0].sendto(b"answer", ("127.0.0.1", sender[1]))
+        assert (await remote[1].received.get())[0] == b"answer"
+        with pytest.raises(ValueError, match="Invalid address: must be None or"):
+            remote[0].sendto(b"x", LOCAL)
+        forbidden = await endpoint(local_addr=LOCAL)
+        forbidden[0].sendto(b"x", address)
+        assert isinstance(await forbidden[1].errors.get(), PermissionError)
+        await close(server, allowed, remote, forbidden)
 
     run(main())
 
@@ -324,7 +459,8 @@ def test_flow_control(run, socket_path):
             await asyncio.sleep(0)
             assert protocol.calls[-1] == "resume_writing"
             # Early versions of 3.13 count 8 bytes for each datagram and forget to take them off.
-            assert transport.get_write_buffer_size() < 1000
+            if not isinstance(transport, asyncio.selector_events._SelectorDatagramTransport):
+                assert transport.get_write_buffer_size() == 0
         transport.close()
         await protocol.lost
 
@@ -416,5 +552,162 @@ def test_a_name(run):
         client[0].sendto(b"x")
         assert (await server[1].received.get())[0] == b"x"
         await close(server, client)
+
+    run(main())
+
+
+@pytest.mark.asyncio_since((3, 14), "what has left is not counted any more")
+def test_the_size_of_what_waits(run, socket_path):
+    async def main():
+        loop = asyncio.get_running_loop()
+        transport, protocol, plain = await to_a_plain_socket(socket_path)
+        with plain:
+            sent = 0
+            while not transport.get_write_buffer_size():
+                transport.sendto(bytes(1000))
+                sent += 1
+            # What a datagram takes besides its bytes counts as well.
+            assert transport.get_write_buffer_size() == 1000 + 8
+            transport.sendto(b"")
+            assert transport.get_write_buffer_size() == 1000 + 16
+            for _ in range(sent + 1):
+                await loop.sock_recv(plain, 2000)
+            while transport.get_write_buffer_size():
+                await asyncio.sleep(0)
+        transport.close()
+        await protocol.lost
+
+    run(main())
+
+
+def test_what_waits_is_a_copy(run, socket_path):
+    async def main():
+        loop = asyncio.get_running_loop()
+        transport, protocol, plain = await to_a_plain_socket(socket_path)
+        with plain:
+            data = bytearray(b"x" * 1000)
+            sent = 0
+            while not transport.get_write_buffer_size():
+                transport.sendto(data)
+                sent += 1
+            data[:] = b"y" * 1000
+            for _ in range(sent):
+                assert await loop.sock_recv(plain, 2000) == b"x" * 1000
+        transport.close()
+        await protocol.lost
+
+    run(main())
+
+
+@pytest.mark.not_asyncio("connection_lost() is called twice")
+def test_abort_while_the_last_one_leaves(run, socket_path, reports):
+    """resume_writing() ends an endpoint that is closing: it is told once."""
+
+    class Impatient(DatagramRecorder):
+        def resume_writing(self):
+            super().resume_writing()
+            self.transport.abort()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        plain = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        plain.setblocking(False)
+        with plain:
+            plain.bind(socket_path)
+            transport, protocol = await loop.create_datagram_endpoint(
+                Impatient, remote_addr=socket_path, family=socket.AF_UNIX
+            )
+            transport.set_write_buffer_limits(high=10)
+            sent = 0
+            while not transport.get_write_buffer_size():
+                transport.sendto(b"x" * 1000)
+                sent += 1
+            transport.close()
+            for _ in range(sent):
+                await loop.sock_recv(plain, 2000)
+            await protocol.lost
+            for _ in range(3):
+                await asyncio.sleep(0)
+        assert protocol.calls.count("connection_lost") == 1
+
+    run(main())
+
+
+@pytest.mark.not_asyncio("an AttributeError")
+def test_sending_without_an_address_after_the_end(run):
+    async def main():
+        transport, protocol = await endpoint(local_addr=LOCAL)
+        transport.abort()
+        await protocol.lost
+        for _ in range(10):
+            transport.sendto(b"x", ("127.0.0.1", 9))
+
+    run(main())
+
+
+def test_closing_in_datagram_received(run):
+    class Once(DatagramRecorder):
+        def datagram_received(self, data, addr):
+            super().datagram_received(data, addr)
+            self.transport.close()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_datagram_endpoint(Once, local_addr=LOCAL)
+        with socket.socket(type=socket.SOCK_DGRAM) as plain:
+            for number in range(3):
+                plain.sendto(b"%d" % number, transport.get_extra_info("sockname"))
+        assert await protocol.lost is None
+        assert protocol.received.qsize() == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("method", ["add_reader", "add_writer", "remove_reader", "remove_writer"])
+def test_the_descriptor_is_the_transports(run, method):
+    async def main():
+        loop = asyncio.get_running_loop()
+        transport, protocol = await endpoint(local_addr=LOCAL)
+        fd = transport.get_extra_info("socket").fileno()
+        arguments = (len, ()) if method.startswith("add") else ()
+        with pytest.raises(RuntimeError, match="is used by transport"):
+            getattr(loop, method)(fd, *arguments)
+        await close((transport, protocol))
+
+    run(main())
+
+
+@pytest.mark.asyncio_since((3, 12), "a socket of a transport is refused")
+def test_a_socket_of_another_transport(run):
+    async def main():
+        sock = socket.socket(type=socket.SOCK_DGRAM)
+        sock.bind(LOCAL)
+        transport, protocol = await endpoint(sock=sock)
+        with pytest.raises(RuntimeError, match="is used by transport"):
+            await endpoint(sock=sock)
+        with socket.socket(type=socket.SOCK_DGRAM) as plain:
+            plain.sendto(b"x", sock.getsockname())
+        assert (await protocol.received.get())[0] == b"x"
+        await close((transport, protocol))
+
+    run(main())
+
+
+def test_the_number_is_free_after_the_end(run):
+    """Whoever gets the number next is not disturbed by the endpoint that had it."""
+
+    async def main():
+        for _ in range(20):
+            transport, protocol = await endpoint(local_addr=LOCAL)
+            address = transport.get_extra_info("sockname")
+            transport.sendto(b"to itself", address)
+            transport.abort()
+            await protocol.lost
+            near, far = socket.socketpair()
+            with near, far:
+                near.setblocking(False)
+                far.send(b"x")
+                loop = asyncio.get_running_loop()
+                assert await loop.sock_recv(near, 10) == b"x"
 
     run(main())
