@@ -26,6 +26,7 @@ from . import _child_processes, _native, _task_registry, _tls
 from ._datagrams import DatagramTransport
 from ._executor import ExecutorLoop
 from ._names import NamesLoop
+from ._pipes import PipeOwners, PipesLoop
 from ._views import ReadyView, SelectorView, TimersView
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _Ts = TypeVarTuple("_Ts")
 
 class EventLoop(
     _native.Loop,
+    PipesLoop,
     NamesLoop,
     ExecutorLoop,
     asyncio.SelectorEventLoop,
@@ -72,6 +74,7 @@ class EventLoop(
         "_internal_fds",
         "_old_agen_hooks",
         "_other_selector",
+        "_pipes",
         "_previous_wakeup_fd",
         "_signal_handlers",
         "_ssock",
@@ -102,6 +105,7 @@ class EventLoop(
         self._previous_wakeup_fd = -1
         self._signal_handlers: dict[int, asyncio.Handle] = {}
         self._transports: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self._pipes = PipeOwners()
         self._unix_server_sockets: dict[socket.socket, int] = {}
         kind = type(self)
         if kind is not EventLoop:
@@ -257,6 +261,7 @@ class EventLoop(
                 sock, protocol, waiter, extra=extra, server=server
             )
         self._ensure_fd_no_transport(sock)
+        self._ensure_fd_no_pipe(sock, read=True, write=True)
         return self._make_stream(sock, protocol, waiter, extra, server)
 
     def _make_ssl_transport(
@@ -275,6 +280,7 @@ class EventLoop(
         context: Any = None,
     ) -> asyncio.Transport:
         self._ensure_fd_no_transport(rawsock)
+        self._ensure_fd_no_pipe(rawsock, read=True, write=True)
         return _tls.make_transport(
             self,
             rawsock,
@@ -298,6 +304,7 @@ class EventLoop(
         extra: dict[str, Any] | None = None,
     ) -> asyncio.DatagramTransport:
         self._ensure_fd_no_transport(sock)
+        self._ensure_fd_no_pipe(sock, read=True, write=True)
         return DatagramTransport(self, sock, protocol, address, waiter, extra)
 
     async def start_tls(
@@ -422,11 +429,13 @@ class EventLoop(
             ValueError: `fd` is not a file.
         """
         self._ensure_fd_no_transport(fd)
+        self._ensure_fd_no_pipe(fd, read=True, write=False)
         self._add_reader(fd, callback, *args)
 
     def remove_reader(self, fd: FileDescriptorLike) -> bool:
         """Undoes `add_reader`; tells whether there was one."""
         self._ensure_fd_no_transport(fd)
+        self._ensure_fd_no_pipe(fd, read=True, write=False)
         return self._remove_reader(fd)
 
     def add_writer(
@@ -434,11 +443,13 @@ class EventLoop(
     ) -> None:
         """Has `callback(*args)` called whenever `fd` can be written; see `add_reader`."""
         self._ensure_fd_no_transport(fd)
+        self._ensure_fd_no_pipe(fd, read=False, write=True)
         self._add_writer(fd, callback, *args)
 
     def remove_writer(self, fd: FileDescriptorLike) -> bool:
         """Undoes `add_writer`; tells whether there was one."""
         self._ensure_fd_no_transport(fd)
+        self._ensure_fd_no_pipe(fd, read=False, write=True)
         return self._remove_writer(fd)
 
     # Signals: the standard library's, with the wake-up descriptor given back at the end.

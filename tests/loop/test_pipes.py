@@ -401,3 +401,242 @@ def test_an_unclosed_pipe_warns(run):
                 gc.collect()
 
     run(main())
+
+
+def test_writing_to_a_pipe_without_a_reader(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = opened_pipe()
+        transport, protocol = await loop.connect_write_pipe(WriteRecorder, far)
+        near.close()
+        # Before the loop has looked: the system call finds out.
+        transport.write(b"x")
+        error = await protocol.lost
+        assert isinstance(error, BrokenPipeError)
+        assert protocol.calls == ["connection_made", "connection_lost"]
+        for _ in range(10):
+            transport.write(b"x")
+
+    run(main())
+
+
+def test_the_reader_goes_away_while_something_waits(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = opened_pipe()
+        transport, protocol = await loop.connect_write_pipe(WriteRecorder, far)
+        transport.write(bytes(1_000_000))
+        near.close()
+        assert isinstance(await protocol.lost, BrokenPipeError)
+        assert protocol.calls.count("connection_lost") == 1
+
+    run(main())
+
+
+def test_writing_to_a_device(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.connect_write_pipe(
+            WriteRecorder, open("/dev/null", "wb", 0)
+        )
+        transport.write(bytes(1_000_000))
+        assert transport.get_write_buffer_size() == 0
+        transport.close()
+        assert await protocol.lost is None
+
+    run(main())
+
+
+def test_a_device_that_cannot_be_waited_for(run, reports):
+    """epoll has no use for /dev/null: it is reported, and closing goes on as ever."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.connect_read_pipe(ReadRecorder, open("/dev/null", "rb", 0))
+        assert isinstance(reports.take_one()["exception"], PermissionError)
+        transport.close()
+        assert await protocol.lost is None
+
+    run(main())
+
+
+def test_half_of_a_socket(run):
+    """A socket as reading pipe ends when the other side stops to write."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = socket.socketpair()
+        with far:
+            transport, protocol = await loop.connect_read_pipe(ReadRecorder, near)
+            far.send(b"last words")
+            far.shutdown(socket.SHUT_WR)
+            assert await protocol.lost is None
+            assert protocol.data == b"last words"
+            assert protocol.calls == ["connection_made", "eof_received", "connection_lost"]
+
+    run(main())
+
+
+def test_both_ways_over_one_descriptor_of_a_terminal(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        master, slave = pty.openpty()
+        tty.setraw(slave)
+        reader, reading = await loop.connect_read_pipe(ReadRecorder, os.fdopen(master, "rb", 0))
+        writer, writing = await loop.connect_write_pipe(
+            WriteRecorder, os.fdopen(master, "wb", 0, closefd=False)
+        )
+        os.write(slave, b"in")
+        assert await reading.received(2) == b"in"
+        writer.write(b"out")
+        assert await asyncio.to_thread(os.read, slave, 100) == b"out"
+        writer.close()
+        await writing.lost
+        reader.close()
+        await reading.lost
+        os.close(slave)
+
+    run(main())
+
+
+# -- the end, once ------------------------------------------------------------------------------
+
+
+@pytest.mark.not_asyncio("the end is told twice, and fails the second time")
+@pytest.mark.parametrize("first", ["close", "abort", "write_eof"])
+@pytest.mark.parametrize("second", ["close", "abort", "write_eof"])
+def test_ending_twice(run, first, second):
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = opened_pipe()
+        with near:
+            transport, protocol = await loop.connect_write_pipe(WriteRecorder, far)
+            transport.write(b"x")
+            getattr(transport, first)()
+            getattr(transport, second)()
+            assert await protocol.lost is None
+            for method in (first, second):
+                getattr(transport, method)()
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert protocol.calls == ["connection_made", "connection_lost"]
+
+    run(main())
+
+
+@pytest.mark.not_asyncio("the closed descriptor stays with the selector")
+@pytest.mark.parametrize("method", ["connect_read_pipe", "connect_write_pipe"])
+def test_closed_in_connection_made(run, method):
+    """Nobody watches the number afterwards: whoever gets it next has it for himself."""
+
+    class Closing(ReadRecorder if method == "connect_read_pipe" else WriteRecorder):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            transport.close()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = socket.socketpair()
+        with far:
+            transport, protocol = await getattr(loop, method)(Closing, near)
+            await protocol.lost
+        assert not loop._selector.get_map().keys() - {loop._ssock.fileno()}
+        near, far = socket.socketpair()
+        with near, far:
+            near.setblocking(False)
+            far.send(b"x")
+            assert await loop.sock_recv(near, 10) == b"x"
+
+    run(main())
+
+
+# -- one owner for each descriptor --------------------------------------------------------------
+
+
+@pytest.mark.not_asyncio("the reader or writer takes the descriptor from the transport")
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_the_descriptor_is_the_transports(run, kind):
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = opened_pipe() if kind == "pipe" else socket.socketpair()
+        reader, reading = await loop.connect_read_pipe(ReadRecorder, near)
+        writer, writing = await loop.connect_write_pipe(WriteRecorder, far)
+        for file, methods in (
+            (near, ["reader"]),
+            # It watches for the end of the other side by reading.
+            (far, ["reader", "writer"]),
+        ):
+            for method in methods:
+                for each in (file, file.fileno()):
+                    with pytest.raises(RuntimeError, match="is used by transport"):
+                        getattr(loop, f"add_{method}")(each, len, ())
+                    with pytest.raises(RuntimeError, match="is used by transport"):
+                        getattr(loop, f"remove_{method}")(each)
+        writer.write(b"hello")
+        assert await reading.received(5) == b"hello"
+        writer.close()
+        await writing.lost
+        await reading.lost
+        # Free again.
+        first, second = os.pipe()
+        loop.add_reader(first, len, ())
+        assert loop.remove_reader(first)
+        os.close(first)
+        os.close(second)
+
+    run(main())
+
+
+def test_the_direction_that_a_transport_does_not_use(run):
+    """The reading end of a socket leaves writing to the program, as terminals do."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        master, slave = pty.openpty()
+        tty.setraw(slave)
+        writer, writing = await loop.connect_write_pipe(
+            WriteRecorder, os.fdopen(master, "wb", 0, closefd=False)
+        )
+        readable = loop.create_future()
+        loop.add_reader(master, readable.set_result, None)
+        os.write(slave, b"in")
+        await readable
+        assert loop.remove_reader(master)
+        writer.close()
+        await writing.lost
+        os.close(master)
+        os.close(slave)
+
+    run(main())
+
+
+@pytest.mark.not_asyncio("both use the descriptor, and both close it")
+def test_a_second_transport_for_one_descriptor(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        used = pytest.raises(RuntimeError, match="is used by transport")
+        near, far = socket.socketpair()
+        with far:
+            transport, protocol = await loop.connect_read_pipe(ReadRecorder, near)
+            for method in ("connect_read_pipe", "connect_write_pipe"):
+                with used:
+                    await getattr(loop, method)(ReadRecorder, near)
+            with used:
+                await loop.create_unix_connection(ReadRecorder, sock=near)
+            far.send(b"hello")
+            assert await protocol.received(5) == b"hello"
+            transport.close()
+            await protocol.lost
+
+        near, far = socket.socketpair()
+        with far:
+            transport, protocol = await loop.create_unix_connection(ReadRecorder, sock=near)
+            for method in ("connect_read_pipe", "connect_write_pipe"):
+                with used:
+                    await getattr(loop, method)(ReadRecorder, near)
+            far.send(b"hello")
+            assert await protocol.received(5) == b"hello"
+            transport.close()
+            await protocol.lost
+
+    run(main())
