@@ -27,6 +27,7 @@ from ._datagrams import DatagramTransport
 from ._executor import ExecutorLoop
 from ._names import NamesLoop
 from ._pipes import PipeOwners, PipesLoop
+from ._server import ServingLoop
 from ._views import ReadyView, SelectorView, TimersView
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ _Ts = TypeVarTuple("_Ts")
 
 class EventLoop(
     _native.Loop,
+    ServingLoop,
     PipesLoop,
     NamesLoop,
     ExecutorLoop,
@@ -350,7 +352,13 @@ class EventLoop(
     ) -> None:
         if not issubclass(type(sock), socket.socket):
             super()._start_serving(  # type: ignore[misc]
-                protocol_factory, sock, sslcontext, server, backlog
+                protocol_factory,
+                sock,
+                sslcontext,
+                server,
+                backlog,
+                ssl_handshake_timeout,
+                ssl_shutdown_timeout,
             )
             return
         tls = None
@@ -359,8 +367,9 @@ class EventLoop(
         self._listen(sock, protocol_factory, tls, server, backlog)
 
     def _stop_serving(self, sock: socket.socket) -> None:
-        self._unlisten(sock.fileno())
-        super()._stop_serving(sock)  # type: ignore[misc]
+        if issubclass(type(sock), socket.socket):
+            self._unlisten(sock.fileno())
+        super()._stop_serving(sock)
 
     def _log_accepted(self, server: Any, peer: Any, conn: socket.socket) -> None:
         logger.debug("%r got a new connection from %r: %r", server, peer, conn)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 
 import pytest
 from support.protocols import Recorder
@@ -212,12 +211,33 @@ def test_reuse_address_off(run):
     run(main())
 
 
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="keep_alive came with 3.13")
+@pytest.mark.asyncio_since((3, 13), "keep_alive")
 def test_keep_alive(run):
+    class Accepted(asyncio.Protocol):
+        def connection_made(self, transport):
+            made.put_nowait(transport)
+
+    made = asyncio.Queue()
+
     async def main():
         loop = asyncio.get_running_loop()
-        async with await loop.create_server(Echo, "127.0.0.1", 0, keep_alive=True) as server:
-            assert server.sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        for wanted in (True, False, None):
+            server = await loop.create_server(Accepted, "127.0.0.1", 0, keep_alive=wanted)
+            async with server:
+                (sock,) = server.sockets
+                assert bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)) is bool(wanted)
+                with socket.create_connection(sock.getsockname()):
+                    transport = await made.get()
+                # What it accepts inherits it.
+                accepted = transport.get_extra_info("socket")
+                assert bool(accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)) is bool(
+                    wanted
+                )
+                transport.abort()
+        # As in asyncio, a given socket is left as it is.
+        sock = listener()
+        async with await loop.create_server(Echo, sock=sock, keep_alive=True):
+            assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
     run(main())
 
@@ -287,6 +307,18 @@ def test_a_factory_that_fails(run, reports):
                     await asyncio.sleep(0.001)
             assert ZeroDivisionError in [type(context["exception"]) for context in contexts]
             assert await echo_once(address) == b"hello"
+
+    run(main())
+
+
+@pytest.mark.asyncio_since((3, 14), "it accepts without a backlog")
+def test_no_backlog(run):
+    """0 asks the kernel for the shortest queue; connections are accepted all the same."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        async with await loop.create_server(Echo, "127.0.0.1", 0, backlog=0) as server:
+            assert await echo_once(server.sockets[0].getsockname()) == b"hello"
 
     run(main())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-import sys
+import warnings
 
 import pytest
 from support.protocols import Recorder
@@ -79,7 +79,7 @@ def test_open_connections_outlive_the_server(run):
     run(main())
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="it returned at once before 3.12")
+@pytest.mark.asyncio_since((3, 12, 1), "wait_closed() waits for the connections")
 def test_wait_closed_waits_for_the_connections(run):
     async def main():
         server = await serve()
@@ -99,7 +99,73 @@ def test_wait_closed_waits_for_the_connections(run):
     run(main())
 
 
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="close_clients came with 3.13")
+@pytest.mark.asyncio_since((3, 12, 1), "wait_closed() waits for the end of the server")
+def test_wait_closed_of_a_server_without_connections(run):
+    async def main():
+        server = await serve()
+        waiting = [asyncio.create_task(server.wait_closed()) for _ in range(3)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not any(each.done() for each in waiting)
+        waiting.pop().cancel()
+        server.close()
+        await asyncio.gather(*waiting)
+        await server.wait_closed()
+
+    run(main())
+
+
+@pytest.mark.asyncio_since((3, 12, 1), "wait_closed() waits for the connections")
+def test_wait_closed_after_the_last_connection_but_before_close(run):
+    async def main():
+        server = await serve()
+        client, protocol = await connected(server)
+        client.close()
+        await protocol.lost
+        waiting = asyncio.create_task(server.wait_closed())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        server.close()
+        await waiting
+
+    run(main())
+
+
+@pytest.mark.asyncio_since((3, 13), "a transport that nobody holds leaves its server")
+def test_wait_closed_with_a_transport_that_nobody_holds(run):
+    async def main():
+        server = await serve()
+        client, protocol = await connected(server)
+        with client:
+            protocol.transport.pause_reading()
+            server.close()
+            waiting = asyncio.create_task(server.wait_closed())
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                # The future `made` holds it as well.
+                protocol.transport = protocol.made = None
+                gc.collect()
+            assert any("unclosed transport" in str(each.message) for each in caught)
+            await waiting
+
+    run(main())
+
+
+@pytest.mark.asyncio_since((3, 12, 1), "wait_closed() waits for the connections")
+def test_async_with_waits_for_the_connections(run):
+    async def main():
+        async with await serve() as server:
+            client, protocol = await connected(server)
+            asyncio.get_running_loop().call_later(0.005, client.close)
+        assert protocol.lost.done()
+
+    run(main())
+
+
+@pytest.mark.asyncio_since((3, 13), "close_clients()")
 def test_close_clients(run):
     async def main():
         server = await serve()
@@ -115,7 +181,7 @@ def test_close_clients(run):
     run(main())
 
 
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="close_clients came with 3.13")
+@pytest.mark.asyncio_since((3, 13), "close_clients()")
 def test_close_clients_sends_what_is_buffered(run):
     async def main():
         loop = asyncio.get_running_loop()
@@ -136,7 +202,7 @@ def test_close_clients_sends_what_is_buffered(run):
     run(main())
 
 
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="abort_clients came with 3.13")
+@pytest.mark.asyncio_since((3, 13), "abort_clients()")
 def test_abort_clients(run):
     async def main():
         server = await serve()
@@ -152,7 +218,7 @@ def test_abort_clients(run):
     run(main())
 
 
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="close_clients came with 3.13")
+@pytest.mark.asyncio_since((3, 13), "close_clients()")
 def test_close_clients_of_a_running_server(run):
     async def main():
         server = await serve()
@@ -200,6 +266,25 @@ def test_serve_forever(run):
         assert not server.is_serving()
         with pytest.raises(RuntimeError, match="is closed"):
             await server.serve_forever()
+
+    run(main())
+
+
+@pytest.mark.asyncio_since((3, 14), "serve_forever(), cancelled, closes the connections")
+def test_serve_forever_closes_the_connections(run):
+    async def main():
+        server = await serve(start_serving=False)
+        task = asyncio.create_task(server.serve_forever())
+        await asyncio.sleep(0)
+        client, protocol = await connected(server)
+        with client:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await protocol.lost is None
+            client.setblocking(True)
+            assert client.recv(1) == b""
+        await server.wait_closed()
 
     run(main())
 
@@ -320,5 +405,67 @@ def test_emfile_on_accept_backs_off(run, reports):
         await protocol.lost
         server.close()
         await server.wait_closed()
+
+    run(main())
+
+
+@pytest.mark.not_asyncio("the sockets stay open when one of them cannot listen")
+def test_a_socket_that_cannot_listen(run):
+    """The second of two sockets bound to one address: what was made is closed again."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with socket.socket() as first:
+            first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+            first.bind(("127.0.0.1", 0))
+            second = socket.socket()
+            second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
+            second.bind(first.getsockname())
+            first.listen()
+            with pytest.raises(OSError, match="already in use"):
+                await loop.create_server(Recorder, sock=second)
+            assert second.fileno() == -1
+
+    run(main())
+
+
+@pytest.mark.asyncio_since((3, 13), "close_clients() and abort_clients()")
+@pytest.mark.parametrize("method", ["close_clients", "abort_clients"])
+def test_the_clients_of_a_tls_server(run, certificates, method):
+    async def main():
+        loop = asyncio.get_running_loop()
+        server = await serve(ssl=certificates.server_context())
+        address = server.sockets[0].getsockname()
+        transport, client = await loop.create_connection(
+            Recorder, "localhost", address[1], ssl=certificates.client_context()
+        )
+        protocol = await server.made.get()
+        if method == "close_clients":
+            protocol.transport.write(bytes(1_000_000))
+        getattr(server, method)()
+        await protocol.lost
+        await client.lost
+        assert len(client.data) == (1_000_000 if method == "close_clients" else 0)
+        server.close()
+        await server.wait_closed()
+
+    run(main())
+
+
+@pytest.mark.asyncio_since((3, 13), "close_clients()")
+def test_connection_lost_that_closes_the_other_clients(run):
+    """The set of clients changes while it is gone through."""
+
+    async def main():
+        server = await serve()
+        pairs = [await connected(server) for _ in range(4)]
+        for _, protocol in pairs:
+            protocol.lost.add_done_callback(lambda _: server.abort_clients())
+        server.close_clients()
+        server.close()
+        await server.wait_closed()
+        for client, protocol in pairs:
+            assert protocol.lost.done()
+            client.close()
 
     run(main())

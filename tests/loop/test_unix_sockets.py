@@ -201,16 +201,16 @@ def test_argument_checks(run, socket_path):
     assert not os.path.exists(socket_path)
 
 
-# -- clean-up since 3.13 ------------------------------------------------------------------------
+# -- clean-up: on request everywhere, by default since 3.13 ------------------------------------
 
-since_313 = pytest.mark.skipif(sys.version_info < (3, 13), reason="clean-up came with 3.13")
+since_313 = pytest.mark.asyncio_since((3, 13), "cleanup_socket")
 
 
 @since_313
 def test_the_socket_is_removed(run, socket_path):
     async def main():
         loop = asyncio.get_running_loop()
-        server = await loop.create_unix_server(Echo, socket_path)
+        server = await loop.create_unix_server(Echo, socket_path, cleanup_socket=True)
         assert os.path.exists(socket_path)
         server.close()
         await server.wait_closed()
@@ -237,7 +237,7 @@ def test_a_given_socket_is_removed_too(run, socket_path):
         loop = asyncio.get_running_loop()
         sock = socket.socket(socket.AF_UNIX)
         sock.bind(socket_path)
-        server = await loop.create_unix_server(Echo, sock=sock)
+        server = await loop.create_unix_server(Echo, sock=sock, cleanup_socket=True)
         server.close()
         await server.wait_closed()
         assert not os.path.exists(socket_path)
@@ -251,7 +251,7 @@ def test_a_socket_of_somebody_else_is_left_alone(run, socket_path):
 
     async def main():
         loop = asyncio.get_running_loop()
-        server = await loop.create_unix_server(Echo, socket_path)
+        server = await loop.create_unix_server(Echo, socket_path, cleanup_socket=True)
         os.unlink(socket_path)
         with socket.socket(socket.AF_UNIX) as other:
             other.bind(socket_path)
@@ -266,7 +266,7 @@ def test_a_socket_of_somebody_else_is_left_alone(run, socket_path):
 def test_a_socket_that_is_gone(run, socket_path):
     async def main():
         loop = asyncio.get_running_loop()
-        server = await loop.create_unix_server(Echo, socket_path)
+        server = await loop.create_unix_server(Echo, socket_path, cleanup_socket=True)
         os.unlink(socket_path)
         server.close()
         await server.wait_closed()
@@ -274,14 +274,27 @@ def test_a_socket_that_is_gone(run, socket_path):
     run(main())
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 13), reason="clean-up came with 3.13")
-def test_the_socket_stays_before_3_13(run, socket_path):
+def test_by_default_the_socket_is_removed_since_3_13(run, socket_path):
+    """A program for an older Python removes it itself, and expects it to be there."""
+
     async def main():
         loop = asyncio.get_running_loop()
         server = await loop.create_unix_server(Echo, socket_path)
         server.close()
         await server.wait_closed()
-        assert os.path.exists(socket_path)
+        assert os.path.exists(socket_path) is (sys.version_info < (3, 13))
+
+    run(main())
+
+
+@since_313
+def test_an_abstract_socket_has_nothing_to_remove(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        name = f"\0vivace-test-{os.getpid()}-{id(loop)}"
+        server = await loop.create_unix_server(Echo, name, cleanup_socket=True)
+        server.close()
+        await server.wait_closed()
 
     run(main())
 

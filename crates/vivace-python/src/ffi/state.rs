@@ -83,8 +83,6 @@ pub(crate) struct Imports {
     pub(crate) sendfile_native: Owned,
     /// `constants._SendfileMode.FALLBACK`.
     pub(crate) sendfile_fallback: Owned,
-    /// `Server._attach` takes the transport since 3.13; before, it only counts.
-    pub(crate) attach_takes_transport: bool,
     pub(crate) logger: Owned,
     /// `os.fspath`.
     pub(crate) fspath: Owned,
@@ -145,7 +143,6 @@ impl Imports {
             future_awaited_by: get_opt(&*get(&native, "Future")?, "_asyncio_awaited_by")?,
             sendfile_native: get(&*get(&*submodule("constants")?, "_SendfileMode")?, "TRY_NATIVE")?,
             sendfile_fallback: get(&*get(&*submodule("constants")?, "_SendfileMode")?, "FALLBACK")?,
-            attach_takes_transport: attach_takes_transport(&base_events)?,
             fspath: get(&*import("os")?, "fspath")?,
             logger: get(&*import_from("asyncio.log")?, "logger")?,
             context_keyword: tuple(&[&names.context])?,
@@ -159,14 +156,6 @@ fn takes_any_keyword(function: &Object) -> Result<bool> {
     let code = function.getattr(&*interned("__code__")?)?;
     let flags = super::text::to_i64(&*code.getattr(&*interned("co_flags")?)?)?;
     Ok(flags & CO_VARKEYWORDS != 0)
-}
-
-fn attach_takes_transport(base_events: &Object) -> Result<bool> {
-    let mut object = base_events.new_ref();
-    for name in ["Server", "_attach", "__code__", "co_argcount"] {
-        object = object.getattr(&*interned(name)?)?;
-    }
-    Ok(super::text::to_i64(&object)? > 1)
 }
 
 /// Imports a dotted module and gives the module itself.

@@ -171,6 +171,8 @@ impl Class for Stream {
         }
         let outcome = warn_unclosed(this).and_then(|()| this.socket.close());
         crate::future::core::ignore(outcome, this.object());
+        // The server waits for it no longer.
+        crate::future::core::ignore(this.leave_server(), this.object());
     }
 }
 
@@ -215,11 +217,7 @@ pub(crate) fn make(this: &Instance<Loop>, origin: Origin<'_>) -> Result<Ref<Stre
     let fd = stream.socket.fd();
     this.descriptors.own(this, fd, Watch::Stream(stream.clone()))?;
     if let Some(server) = stream.server.get() {
-        if imports().attach_takes_transport {
-            server.call_method(&names().attach, &[stream.object()])?;
-        } else {
-            server.call_method(&names().attach, &[])?;
-        }
+        server.call_method(&names().attach, &[stream.object()])?;
     }
     let connection_made = protocol.getattr(&names().connection_made)?;
     this.call_soon(&connection_made, &[stream.object()])?;
@@ -436,12 +434,12 @@ impl Instance<Stream> {
             let error = class.call(&[&*text::string("Connection is closed by peer")?])?;
             waiter.call_method(&names().set_exception, &[&error])?;
         }
+        self.leave_server()
+    }
+
+    fn leave_server(&self) -> Result<()> {
         if let Some(server) = self.server.take() {
-            if imports().attach_takes_transport {
-                server.call_method(&names().detach_server, &[self.object()])?;
-            } else {
-                server.call_method(&names().detach_server, &[])?;
-            }
+            server.call_method(&names().detach_server, &[self.object()])?;
         }
         Ok(())
     }
