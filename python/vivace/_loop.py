@@ -23,6 +23,7 @@ from asyncio.log import logger
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 from . import _child_processes, _native, _task_registry, _tls
+from ._connecting import ConnectingLoop
 from ._datagrams import DatagramTransport
 from ._executor import ExecutorLoop
 from ._names import NamesLoop
@@ -47,6 +48,7 @@ _Ts = TypeVarTuple("_Ts")
 class EventLoop(
     _native.Loop,
     ServingLoop,
+    ConnectingLoop,
     PipesLoop,
     NamesLoop,
     ExecutorLoop,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import sys
+import weakref
 
 import pytest
 from support.cancelling import cancel_after
@@ -70,6 +72,42 @@ def test_a_factory_that_fails(run):
         near, far = tcp_pair()
         with near, far, pytest.raises(ZeroDivisionError):
             await loop.create_connection(factory, sock=near)
+
+    run(main())
+
+
+@pytest.mark.asyncio_since((3, 15), "the socket is closed if there cannot be a transport")
+def test_a_factory_that_fails_closes_the_socket(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+
+        def factory():
+            raise ZeroDivisionError
+
+        with listener() as sock:
+            before = os.listdir("/proc/self/fd")
+            with pytest.raises(ZeroDivisionError):
+                await loop.create_connection(factory, *sock.getsockname())
+            assert os.listdir("/proc/self/fd") == before
+
+    run(main())
+
+
+@pytest.mark.not_asyncio("old versions do not refuse it, new ones close it")
+def test_a_socket_of_another_transport(run):
+    """It is refused, and stays open for the transport whose it is."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        near, far = tcp_pair()
+        with near:
+            transport, protocol = await loop.create_connection(Recorder, sock=far)
+            with pytest.raises(RuntimeError, match="is used by transport"):
+                await loop.create_connection(Recorder, sock=far)
+            near.send(b"hello")
+            assert await protocol.received(5) == b"hello"
+            transport.close()
+            await protocol.lost
 
     run(main())
 
@@ -325,7 +363,7 @@ def test_several_failures(run):
     run(main())
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="all_errors came with 3.12")
+@pytest.mark.asyncio_since((3, 12), "all_errors")
 def test_all_errors(run):
     async def main():
         loop = asyncio.get_running_loop()
@@ -338,6 +376,68 @@ def test_all_errors(run):
             loop.getaddrinfo = addresses(first)
             with pytest.raises(ExceptionGroup):
                 await loop.create_connection(Recorder, "x", 1, all_errors=True)
+
+    run(main())
+
+
+@pytest.mark.asyncio_since((3, 12), "all_errors")
+def test_all_errors_with_happy_eyeballs(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        with refused_address() as first, refused_address() as second:
+            loop.getaddrinfo = addresses(first, second)
+            with pytest.raises(ExceptionGroup, match="create_connection failed") as caught:
+                await loop.create_connection(
+                    Recorder, "x", 1, all_errors=True, happy_eyeballs_delay=5
+                )
+            kinds = [type(error) for error in caught.value.exceptions]
+            assert kinds == [ConnectionRefusedError] * 2
+
+    run(main())
+
+
+@pytest.mark.asyncio_since((3, 12), "all_errors")
+def test_all_errors_of_what_connects(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        with refused_address() as refused, listener() as sock:
+            loop.getaddrinfo = addresses(refused, sock.getsockname())
+            transport, protocol = await loop.create_connection(Recorder, "x", 1, all_errors=True)
+            assert transport.get_extra_info("peername") == sock.getsockname()
+            transport.abort()
+            await protocol.lost
+
+    run(main())
+
+
+def test_the_error_holds_no_cycle(run):
+    """Who drops it, drops it: the frames of the attempts do not live until the next collection."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with refused_address() as first, refused_address() as second:
+            loop.getaddrinfo = addresses(first, second)
+            for options in ({}, {"happy_eyeballs_delay": 1}):
+                gc.collect()
+                gc.disable()
+                try:
+                    marker = Marker()
+                    reference = weakref.ref(marker)
+                    try:
+                        await failing(loop, options, marker)
+                    except OSError:
+                        pass
+                    del marker
+                    await asyncio.sleep(0)
+                    assert reference() is None
+                finally:
+                    gc.enable()
+
+    async def failing(loop, options, marker):
+        await loop.create_connection(Recorder, "x", 1, **options)
+
+    class Marker:
+        pass
 
     run(main())
 
@@ -366,6 +466,85 @@ def test_happy_eyeballs_all_fail(run):
             loop.getaddrinfo = addresses(first, second)
             with pytest.raises(OSError):
                 await loop.create_connection(Recorder, "x", 1, happy_eyeballs_delay=0.01)
+
+    run(main())
+
+
+@pytest.mark.not_asyncio("the attempts that are late may go on")
+def test_happy_eyeballs_leaves_nothing_running(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        with silent_address() as silent, listener() as sock:
+            loop.getaddrinfo = addresses(silent, silent, sock.getsockname())
+            transport, protocol = await loop.create_connection(
+                Recorder, "x", 1, happy_eyeballs_delay=0.001
+            )
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            transport.abort()
+            await protocol.lost
+
+    run(main())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
+@pytest.mark.asyncio_since((3, 14), "the race works with eager tasks")
+def test_happy_eyeballs_with_eager_tasks(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(asyncio.eager_task_factory)
+        with refused_address() as refused, silent_address() as silent, listener() as sock:
+            loop.getaddrinfo = addresses(refused, silent, sock.getsockname())
+            transport, protocol = await loop.create_connection(
+                Recorder, "x", 1, happy_eyeballs_delay=0.01
+            )
+            assert transport.get_extra_info("peername") == sock.getsockname()
+            transport.abort()
+            await protocol.lost
+
+    run(main())
+
+
+def test_happy_eyeballs_checks_its_arguments(run, certificates):
+    async def main():
+        loop = asyncio.get_running_loop()
+        with socket.socket() as sock:
+            for host, keywords in (
+                ("127.0.0.1", {"sock": sock}),
+                ("127.0.0.1", {"server_hostname": "x"}),
+                ("127.0.0.1", {"ssl_handshake_timeout": 1}),
+                ("127.0.0.1", {"ssl_shutdown_timeout": 1}),
+                (None, {"ssl": certificates.client_context()}),
+            ):
+                with pytest.raises(ValueError):
+                    await loop.create_connection(
+                        Recorder, host, 1, happy_eyeballs_delay=1, **keywords
+                    )
+        loop.getaddrinfo = addresses()
+        with pytest.raises(OSError, match="returned empty list"):
+            await loop.create_connection(Recorder, "x", 1, happy_eyeballs_delay=1)
+
+    run(main())
+
+
+def test_happy_eyeballs_with_tls_and_a_local_address(run, certificates):
+    async def main():
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            Recorder, "127.0.0.1", 0, ssl=certificates.server_context()
+        )
+        async with server:
+            transport, protocol = await loop.create_connection(
+                Recorder,
+                "localhost",
+                server.sockets[0].getsockname()[1],
+                ssl=certificates.client_context(),
+                local_addr=("127.0.0.1", 0),
+                family=socket.AF_INET,
+                happy_eyeballs_delay=1,
+            )
+            assert transport.get_extra_info("ssl_object").server_hostname == "localhost"
+            transport.close()
+            await protocol.lost
 
     run(main())
 

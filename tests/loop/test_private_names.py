@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import selectors
+import signal
+import socket
 import threading
 
 import pytest
@@ -30,8 +34,6 @@ def test_the_length_of_the_ready_queue(loop):
 
 
 def test_the_signal_handlers(loop):
-    import signal
-
     assert signal.SIGUSR1 not in loop._signal_handlers
     loop.add_signal_handler(signal.SIGUSR1, print)
     assert signal.SIGUSR1 in loop._signal_handlers
@@ -94,3 +96,111 @@ def test_call_soon_replaced_on_a_subclass(loop_factory):
     assert loop.count == 1
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
+
+
+def test_call_exception_handler_can_be_replaced_on_the_object(loop):
+    """Test frameworks put a function there to fail a test by what was reported."""
+    contexts = []
+    loop.call_exception_handler = contexts.append
+
+    class Broken(asyncio.DatagramProtocol):
+        def connection_made(self, transport):
+            self.transport = transport
+            raise LookupError("protocol")
+
+    async def fails():
+        raise LookupError("task")
+
+    async def main():
+        loop.call_soon(failing, "callback")
+        loop.call_later(0, failing, "timer")
+        loop.call_soon_threadsafe(failing, "thread")
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        loop.add_reader(near, failing_reader, near)
+        far.send(b"x")
+        transport, _ = await loop.create_datagram_endpoint(Broken, ("127.0.0.1", 0))
+        task = loop.create_task(fails())
+        await asyncio.wait([task])
+        del task
+        while len(contexts) < 6:
+            await asyncio.sleep(0)
+        far.close()
+        transport.close()
+        await asyncio.sleep(0)
+
+    def failing(text):
+        raise LookupError(text)
+
+    def failing_reader(sock):
+        loop.remove_reader(sock)
+        sock.close()
+        failing("reader")
+
+    loop.run_until_complete(main())
+    said = {str(context["exception"]) for context in contexts}
+    assert said == {"callback", "timer", "thread", "reader", "protocol", "task"}
+    assert all(isinstance(context["message"], str) for context in contexts)
+    del loop.call_exception_handler
+    assert loop.call_exception_handler != contexts.append
+
+
+def test_the_default_executor_can_be_exchanged_and_dropped(loop):
+    """As anyio and notebooks do."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        loop._default_executor = pool
+        assert loop.run_until_complete(loop.run_in_executor(None, threading.get_ident))
+        assert loop._default_executor is pool
+        loop._default_executor = None
+    assert loop.run_until_complete(loop.run_in_executor(None, len, "four")) == 4
+    assert loop._default_executor is not None and loop._default_executor is not pool
+
+
+def test_the_ready_queue_while_the_loop_runs(run):
+    """Schedulers and watchdogs ask how much there is to do."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        assert len(loop._ready) == 0
+        for _ in range(3):
+            loop.call_soon(len, ())
+        task = asyncio.ensure_future(asyncio.sleep(0))
+        assert len(loop._ready) == 4 and loop._ready
+        await task
+        assert len(loop._ready) == 0
+        timers = len(loop._scheduled)
+        handle = loop.call_later(100, len, ())
+        assert len(loop._scheduled) == timers + 1
+        assert handle in loop._scheduled
+        handle.cancel()
+
+    run(main())
+
+
+def test_the_signal_handlers_hold_handles(loop):
+    loop.add_signal_handler(signal.SIGUSR1, print, "x")
+    assert list(loop._signal_handlers) == [signal.SIGUSR1]
+    handle = loop._signal_handlers[signal.SIGUSR1]
+    assert isinstance(handle, asyncio.Handle)
+    assert (handle._callback, handle._args) == (print, ("x",))
+    loop.close()
+    assert not loop._signal_handlers
+
+
+def test_what_the_selector_knows(loop):
+    near, far = socket.socketpair()
+    with near, far:
+        with pytest.raises(KeyError):
+            loop._selector.get_key(near)
+        loop.add_reader(near, len, ())
+        key = loop._selector.get_key(near)
+        assert key.fd == near.fileno() and key.events == selectors.EVENT_READ
+        assert isinstance(key.data[0], asyncio.Handle) and key.data[1] is None
+        assert near.fileno() in loop._selector.get_map()
+        loop.add_writer(near, len, ())
+        assert loop._selector.get_key(near).events == selectors.EVENT_READ | selectors.EVENT_WRITE
+        loop.remove_reader(near)
+        loop.remove_writer(near)
+        assert near.fileno() not in loop._selector.get_map()
+    loop.close()
+    assert loop._selector is None
