@@ -61,6 +61,11 @@ pub fn set_no_delay<Fd: AsFd>(socket: Fd) -> Result<(), Errno> {
     rustix::net::sockopt::set_tcp_nodelay(socket, true)
 }
 
+/// Lets closing reset the connection instead of ending it (SO_LINGER of no time).
+pub fn set_reset_on_close<Fd: AsFd>(socket: Fd) -> Result<(), Errno> {
+    rustix::net::sockopt::set_socket_linger(socket, Some(std::time::Duration::ZERO))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

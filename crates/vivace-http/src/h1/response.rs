@@ -471,6 +471,13 @@ impl ResponseWriter {
         self.request.keep_alive
     }
 
+    /// Whether the content ends with the connection: a client of HTTP/1.0 that was told no length
+    /// takes any end for the right one.
+    #[must_use]
+    pub fn ends_with_connection(&self) -> bool {
+        self.stage == Stage::Content(Content::UntilClose)
+    }
+
     /// Whether the head was written.
     #[must_use]
     pub fn has_head(&self) -> bool {

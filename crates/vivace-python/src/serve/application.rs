@@ -158,7 +158,7 @@ fn returned(exchange: &Instance<Exchange>) -> Result<()> {
         return internal_error(exchange);
     }
     service.log_error("ASGI callable returned without completing response.", None)?;
-    response::abort(exchange)
+    response::cut(exchange)
 }
 
 /// The application has raised.
@@ -178,7 +178,7 @@ fn failed(exchange: &Instance<Exchange>, exception: Owned) -> Result<()> {
         Phase::Waiting if cancelled => response::plain(exchange, 503, "Service Unavailable", &[]),
         // Its head was kept back: the client has seen nothing of it.
         Phase::Waiting | Phase::Started => internal_error(exchange),
-        _ => response::abort(exchange),
+        _ => response::cut(exchange),
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Connection {
     pub(super) event_loop: Slot<Ref<Loop>>,
     pub(super) transport: Slot,
     /// The transport, if it is one of ours.
-    stream: Slot<Ref<Stream>>,
+    pub(super) stream: Slot<Ref<Stream>>,
     /// The keys of every request's scope that the connection knows.
     pub(super) template: Slot,
     /// `(host, port)`, or empty.

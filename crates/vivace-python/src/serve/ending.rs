@@ -27,7 +27,11 @@ impl Instance<Connection> {
     pub(super) fn closes_after(&self, exchange: &Instance<Exchange>) -> bool {
         let draining = self.service.get().is_some_and(|service| service.is_draining());
         // A client that still waits for "100 Continue" may or may not send its body.
-        draining || self.eof.get() || self.last.get() || exchange.body.continue_wanted.get()
+        draining
+            || self.eof.get()
+            || self.last.get()
+            || exchange.body.continue_wanted.get()
+            || exchange.much_is_to_come(DRAIN as u64)
     }
 
     /// The last byte of a response was written.
@@ -119,6 +123,18 @@ impl Instance<Connection> {
         }
     }
 
+    /// Closes in the middle of a response: what was written is sent, as far as it goes, and the
+    /// client sees that the rest is missing. `reset`: a plain end would look like the right one.
+    pub(super) fn cut(&self, reset: bool) -> Result<()> {
+        if let Some(stream) = self.stream.get() {
+            crate::transports::flush_now(&stream)?;
+            if reset {
+                stream.reset_on_close();
+            }
+        }
+        self.abort()
+    }
+
     /// The client sends no more. Whether the connection stays open for the response.
     pub(super) fn ended(&self) -> Result<bool> {
         self.eof.set(true);
@@ -162,8 +178,10 @@ impl Instance<Connection> {
 
     /// A request that cannot be served: it is answered, and the connection ends.
     pub(super) fn reject(&self, reject: &Reject) -> Result<()> {
-        let service = self.service()?;
-        service.log_warning("Invalid HTTP request received.")?;
+        // Too late or too much is not invalid.
+        if !matches!(reject.status, 408 | 413) {
+            self.service()?.log_warning("Invalid HTTP request received.")?;
+        }
         self.deadlines.lift(Late::Header);
         self.deadlines.lift(Late::KeepAlive);
         if let Some(exchange) = self.exchange.take() {

@@ -47,6 +47,8 @@ pub(super) struct RequestBody {
     pub(super) held: Cell<usize>,
     /// Bytes that have come.
     pub(super) size: Cell<u64>,
+    /// What `Content-Length` says, if the body has one.
+    pub(super) length: Cell<Option<u64>>,
     /// All has come.
     pub(super) complete: Cell<bool>,
     /// The application was given the end.
@@ -158,6 +160,17 @@ impl Class for Exchange {
 }
 
 impl Instance<Exchange> {
+    /// Whether so much of the body may still come that the connection is not worth it; in chunks
+    /// that is unknown, unless the application reads them.
+    pub(super) fn much_is_to_come(&self, bound: u64) -> bool {
+        let body = &self.body;
+        match body.length.get() {
+            _ if body.complete.get() => false,
+            Some(length) => length.saturating_sub(body.size.get()) > bound,
+            None => body.size.get() == body.held.get() as u64,
+        }
+    }
+
     /// A part of the request's body has come.
     pub(super) fn push_body(&self, chunk: Owned) {
         let size = bytes::length(&chunk);

@@ -194,6 +194,9 @@ impl Instance<Connection> {
         let exchange = super::scope::exchange_for(self, &service, head)?;
         if !matches!(head.framing, Framing::None) {
             self.body_clock.set(None);
+            if let Framing::Length(length) = head.framing {
+                exchange.body.length.set(Some(length));
+            }
             exchange.body.continue_wanted.set(head.expects_continue);
             self.await_body(&exchange)?;
         }
@@ -225,7 +228,7 @@ impl Instance<Connection> {
     }
 
     /// The body has to come, at no less than the least rate: from the time that was noted on,
-    /// a grace and what the bytes since then may take.
+    /// as long as a head may take and what the bytes since then may take.
     fn await_body(&self, exchange: &Instance<Exchange>) -> Result<()> {
         let service = self.service()?;
         let settings = service.settings();
@@ -242,7 +245,8 @@ impl Instance<Connection> {
                 (now, size)
             }
         };
-        let allowed = settings.timeouts.request_header + (size - before) as f64 / rate as f64;
+        let grace = settings.timeouts.request_header;
+        let allowed = grace + (size - before) as f64 / rate as f64;
         self.await_within(Late::Body, since + allowed - now)
     }
 

@@ -226,14 +226,21 @@ fn wrong_length(this: &This, error: BodyError) -> Result<crate::ffi::Raised> {
         BodyError::TooShort => "Response content shorter than Content-Length",
         BodyError::Complete => "Response content after the end of the response",
     };
-    abort(this)?;
+    if this.phase() == Phase::Started {
+        // Nothing of it has left.
+        plain(this, 500, "Internal Server Error", &[])?;
+    } else {
+        cut(this)?;
+    }
     Ok(raise(Builtin::Runtime, message))
 }
 
-/// The response cannot be ended as it was begun: the connection goes.
-pub(super) fn abort(this: &This) -> Result<()> {
+/// The response cannot be ended as it was begun: what was written leaves, and the connection
+/// ends in a way that shows the client that something is missing.
+pub(super) fn cut(this: &This) -> Result<()> {
+    let ends_with_connection = this.response.writer.borrow().ends_with_connection();
     match this.connection.get() {
-        Some(connection) => connection.abort(),
+        Some(connection) => connection.cut(ends_with_connection),
         None => Ok(()),
     }
 }
@@ -331,7 +338,7 @@ pub(super) fn end_file(this: &This, whole: &Object) -> Result<Owned> {
     if whole.is_true()? {
         complete(this)?
     } else {
-        abort(this)?
+        cut(this)?
     }
     Ok(text::none())
 }

@@ -8,7 +8,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
 
 use vivace_http::date::imf_fixdate;
-use vivace_http::h1::request::{Head, Limits};
+use vivace_http::h1::request::Limits;
 use vivace_http::h1::response::Defaults;
 use vivace_http::proxy::TrustedHosts;
 use vivace_http::ws::deflate::Pool;
@@ -38,7 +38,6 @@ struct Templates {
     asgi: Slot,
     request: Slot,
     extensions: Slot,
-    extensions_with_trailers: Slot,
     websocket_extensions: Slot,
     done: Slot<Ref<Operation>>,
     send_file: Slot,
@@ -117,13 +116,8 @@ impl Service {
         text::dict_copy(&self.templates.request.get_or_none())
     }
 
-    pub(super) fn http_extensions(&self, head: &Head<'_>) -> Result<Owned> {
-        let template = if head.trailers_wanted {
-            &self.templates.extensions_with_trailers
-        } else {
-            &self.templates.extensions
-        };
-        text::dict_copy(&template.get_or_none())
+    pub(super) fn http_extensions(&self) -> Result<Owned> {
+        text::dict_copy(&self.templates.extensions.get_or_none())
     }
 
     pub(super) fn websocket_extensions(&self) -> Result<Owned> {
@@ -240,7 +234,6 @@ impl Class for Service {
         visitor.slot(&self.templates.asgi);
         visitor.slot(&self.templates.request);
         visitor.slot(&self.templates.extensions);
-        visitor.slot(&self.templates.extensions_with_trailers);
         visitor.slot(&self.templates.websocket_extensions);
         visitor.slot(&self.templates.done);
         visitor.slot(&self.templates.send_file);
@@ -272,7 +265,6 @@ impl Class for Service {
         self.templates.asgi.clear();
         self.templates.request.clear();
         self.templates.extensions.clear();
-        self.templates.extensions_with_trailers.clear();
         self.templates.websocket_extensions.clear();
         self.templates.done.clear();
         self.templates.send_file.clear();
@@ -475,6 +467,10 @@ impl Instance<Service> {
                 websocket.cancel_task()?;
                 count += 1;
             }
+            // Its client had the time of the shutdown to answer the close frame.
+            if let Some(connection) = websocket.connection.get() {
+                connection.close()?;
+            }
         }
         Ok(count)
     }
@@ -550,10 +546,10 @@ fn init(this: &Instance<Service>, args: &Args<'_>) -> Result<()> {
     text::dict_set(&request, &asgi.body, &*crate::ffi::bytes::bytes(b"")?)?;
     text::dict_set(&request, &asgi.more_body, &text::boolean(false))?;
     this.templates.request.set(request);
-    let always: [&Object; 2] = [&asgi.response_pathsend, &asgi.response_early_hint];
-    this.templates.extensions.set(extensions(&always)?);
-    let all = [always[0], always[1], &asgi.response_trailers];
-    this.templates.extensions_with_trailers.set(extensions(&all)?);
+    // Trailers go to clients that ask for them, and are dropped for others.
+    let offered: [&Object; 3] =
+        [&asgi.response_pathsend, &asgi.response_early_hint, &asgi.response_trailers];
+    this.templates.extensions.set(extensions(&offered)?);
     this.templates.websocket_extensions.set(extensions(&[&asgi.websocket_response])?);
     this.templates.done.set(operation::done()?);
     Ok(())

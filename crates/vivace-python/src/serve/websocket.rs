@@ -236,7 +236,7 @@ fn unfinished_denial(this: &Instance<WebSocket>) -> Result<()> {
         Some(denial) => {
             let message = "ASGI callable returned without completing response.";
             this.service()?.log_error(message, None)?;
-            response::abort(&denial)
+            response::cut(&denial)
         }
         None => Ok(()),
     }

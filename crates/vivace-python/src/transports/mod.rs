@@ -148,6 +148,11 @@ pub(crate) fn write_pieces(stream: &Instance<Stream>, pieces: &[Bytes]) -> Resul
     stream_write::write_lines(stream, pieces)
 }
 
+/// Sends what was written so far, as far as the kernel takes it.
+pub(crate) fn flush_now(stream: &Instance<Stream>) -> Result<()> {
+    stream_write::flush(stream)
+}
+
 /// The methods that make transports, for the Python half of the loop.
 pub(crate) fn with_loop_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
     let builder = listener::with_loop_methods(builder);

@@ -295,6 +295,14 @@ impl Instance<Stream> {
         Ok(())
     }
 
+    /// Closing will reset the connection, so that the peer does not take the end for a good one.
+    pub(crate) fn reset_on_close(&self) {
+        if let Some(fd) = self.socket.borrow() {
+            // A socket that cannot do it closes as it does.
+            let _other_kind = vivace_sys::socket::set_reset_on_close(fd);
+        }
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.phase.closing.get()
     }
