@@ -41,6 +41,7 @@ __all__ = [
     "HttpService",
     "Listener",
     "Loop",
+    "Metrics",
     "Operation",
     "SSLProtocol",
     "SSLTransport",
@@ -540,6 +541,8 @@ class HttpService:
     """Called with the number when `limit_max_requests` requests were served."""
     on_connection: Callable[[H1Protocol, bool], object] | None
     """Called with each connection when it opens (True) and when it is gone (False)."""
+    def set_metrics(self, metrics: Metrics | None, /) -> None:
+        """Counts into these from now on, or no more."""
     def drain(self) -> None:
         """Idle connections close; the others do after their response."""
     def disconnect(self) -> None:
@@ -556,6 +559,32 @@ class HttpService:
         """Writes the last lines of the access log, and ends it."""
     def wait_closed(self) -> Future[None]:
         """Done when no connection and no request is left."""
+
+@disjoint_base
+class Metrics:
+    """What a server counts, and the thread that tells it; no Python runs there."""
+
+    def __init__(self) -> None: ...
+    def listen(self, fd: int, stall: float) -> None:
+        """Answers `/metrics`, `/livez` and `/readyz` on a listening TCP socket.
+
+        Args:
+            fd: The socket; it stays the caller's.
+            stall: For how many seconds the loop may not turn before `/livez` fails.
+        """
+    def listen_for_workers(self, fd: int, stall: float) -> str:
+        """Answers as `listen` does, for all workers that report.
+
+        Returns:
+            The address that workers give to `report_to`.
+        """
+    def report_to(self, address: str, /) -> None: ...
+    def set_readiness(self, readiness: Literal["starting", "ready", "draining"], /) -> None: ...
+    def beat(self) -> None:
+        """The loop turns: to be called regularly, on the loop."""
+    def text(self) -> str:
+        """The numbers in the text format of Prometheus."""
+    def close(self) -> None: ...
 
 @disjoint_base
 class H1Protocol(asyncio.Protocol):

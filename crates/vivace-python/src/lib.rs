@@ -63,6 +63,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add("Exchange", serving.exchange)?;
     add("WebSocket", serving.websocket)?;
     add("Operation", serving.operation)?;
+    add("Metrics", serving.metrics)?;
     ffi::window::make_class().map_err(raised(py))?;
     module.add_function(wrap_pyfunction!(_all_tasks, module)?)?;
     Ok(())

@@ -15,6 +15,7 @@ use vivace_http::target::decode_path;
 use vivace_sys::clock::monotonic_nanoseconds;
 
 use super::exchange::Exchange;
+use super::metrics;
 use super::scope::client_text;
 use super::service::Service;
 use crate::ffi::asgi_names::asgi_names;
@@ -174,7 +175,7 @@ impl Access {
 }
 
 /// The template that the application matched, if its framework says so (`scope["route"].path`).
-fn route_of(scope: &Object) -> Result<Option<String>> {
+pub(super) fn route_of(scope: &Object) -> Result<Option<String>> {
     let names = asgi_names();
     let Some(route) = text::dict_get(scope, &names.route)? else { return Ok(None) };
     let path = route.getattr_opt(&names.path)?.filter(|path| text::is_str(path));
@@ -211,6 +212,7 @@ fn log_by_logger(
 
 /// The response is complete.
 pub(super) fn log(exchange: &Instance<Exchange>) -> Result<()> {
+    metrics::ended(exchange)?;
     let Some(line) = exchange.line.borrow_mut().take() else { return Ok(()) };
     let service = exchange.service()?;
     service.access.write(&service, exchange, &line)
@@ -219,7 +221,7 @@ pub(super) fn log(exchange: &Instance<Exchange>) -> Result<()> {
 /// The connection or the application has ended before the response did.
 pub(super) fn log_aborted(exchange: &Instance<Exchange>) -> Result<()> {
     if exchange.response.status.get() == 0 {
-        return Ok(());
+        return metrics::ended(exchange);
     }
     log(exchange)
 }

@@ -2,12 +2,13 @@
 
 use vivace_http::h1::reject::{Reject, write_plain};
 use vivace_http::h1::response::{CONTINUE, RequestTraits, ResponseWriter};
+use vivace_http::metrics::Rejection;
 use vivace_http::ws::handshake::Refusal;
 
 use super::connection::{Connection, Mode};
 use super::deadlines::Late;
 use super::exchange::{Exchange, Phase};
-use super::{access, response};
+use super::{access, metrics, response};
 use crate::ffi::asgi_names::asgi_names;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::{Instance, Result, names};
@@ -178,6 +179,7 @@ impl Instance<Connection> {
 
     /// A request that cannot be served: it is answered, and the connection ends.
     pub(super) fn reject(&self, reject: &Reject) -> Result<()> {
+        self.service()?.count(|registry| registry.rejected(metrics::reason_of(reject.status)));
         // Too late or too much is not invalid.
         if !matches!(reject.status, 408 | 413) {
             self.service()?.log_warning("Invalid HTTP request received.")?;
@@ -239,6 +241,8 @@ impl Instance<Connection> {
             Late::Header => {
                 let begun = self.head_is_partial();
                 if begun {
+                    let reason = Rejection::HeadTimeout;
+                    self.service()?.count(|registry| registry.rejected(reason));
                     self.answer(408, "Request head took too long.")?;
                     return self.linger();
                 }
@@ -251,6 +255,7 @@ impl Instance<Connection> {
                     let seconds = self.service()?.settings().timeouts.write;
                     return self.await_within(Late::Write, seconds);
                 }
+                self.service()?.count(|registry| registry.rejected(Rejection::WriteStall));
                 self.abort()
             }
             Late::Request => self.late_request(),
@@ -279,6 +284,7 @@ impl Instance<Connection> {
     fn late_request(&self) -> Result<()> {
         let Some(exchange) = self.exchange.get() else { return Ok(()) };
         self.last.set(true);
+        self.service()?.count(|registry| registry.rejected(Rejection::RequestTimeout));
         if exchange.phase() == Phase::Waiting {
             response::plain(&exchange, 503, "Request took too long.", &[])?;
         } else {

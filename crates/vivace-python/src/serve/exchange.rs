@@ -15,6 +15,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
 use vivace_http::h1::response::{RequestTraits, ResponseWriter};
+use vivace_http::metrics::Method;
 
 use super::access::Line;
 use super::connection::Connection;
@@ -91,6 +92,9 @@ pub(crate) struct Exchange {
     /// Counted among the requests in flight.
     pub(super) counted: Cell<bool>,
     pub(super) line: RefCell<Option<Line>>,
+    /// Counted by the metrics as begun; the route is found in the scope at the end.
+    pub(super) measured: Cell<Option<Method>>,
+    pub(super) measured_scope: Slot,
     /// When the request came, in nanoseconds of the monotonic clock.
     pub(super) begun: Cell<u64>,
 }
@@ -118,6 +122,8 @@ impl Exchange {
             lost: Cell::new(false),
             counted: Cell::new(false),
             line: RefCell::new(None),
+            measured: Cell::new(None),
+            measured_scope: Slot::empty(),
             begun: Cell::new(0),
         }
     }
@@ -147,6 +153,7 @@ impl Class for Exchange {
         visitor.slot(&self.loop_slot);
         visitor.slot(&self.scope);
         visitor.slot(&self.task);
+        visitor.slot(&self.measured_scope);
         self.waiters.traverse(visitor);
     }
     fn clear(&self) {
@@ -155,6 +162,7 @@ impl Class for Exchange {
         self.loop_slot.clear();
         self.scope.clear();
         self.task.clear();
+        self.measured_scope.clear();
         self.waiters.clear();
     }
 }

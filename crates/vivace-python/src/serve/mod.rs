@@ -22,6 +22,7 @@
 //! | `application` | calling the application, and its end |
 //! | `websocket`, `websocket_wire` | one WebSocket: the application's side, the client's |
 //! | `access` | the access log |
+//! | `metrics` | what is counted, and who tells it |
 
 mod access;
 mod application;
@@ -31,6 +32,7 @@ mod ending;
 mod exchange;
 mod files;
 mod input;
+mod metrics;
 mod operation;
 mod proxy;
 mod response;
@@ -49,6 +51,7 @@ pub(crate) struct Classes {
     pub(crate) exchange: Owned,
     pub(crate) websocket: Owned,
     pub(crate) operation: Owned,
+    pub(crate) metrics: Owned,
 }
 
 /// Makes the classes.
@@ -59,5 +62,6 @@ pub(crate) fn make_classes() -> Result<Classes> {
         exchange: exchange::make_class()?,
         websocket: websocket::make_class()?,
         operation: operation::make_class()?,
+        metrics: metrics::make_class()?,
     })
 }

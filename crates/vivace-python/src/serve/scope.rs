@@ -229,6 +229,7 @@ pub(super) fn exchange_for(
     if service.logs_access() {
         *exchange.line.borrow_mut() = Some(service.access.line(head, &scope)?);
     }
+    service.count(|registry| super::metrics::begun(&exchange, registry, head.method, &scope));
     exchange.scope.set(scope);
     exchange.service.set(service.counted());
     exchange.connection.set(connection.counted());

@@ -6,10 +6,12 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use vivace_http::date::imf_fixdate;
 use vivace_http::h1::request::Limits;
 use vivace_http::h1::response::Defaults;
+use vivace_http::metrics::{Registry, Rejection};
 use vivace_http::proxy::TrustedHosts;
 use vivace_http::ws::deflate::Pool;
 use vivace_sys::clock::unix_seconds;
@@ -17,6 +19,7 @@ use vivace_sys::clock::unix_seconds;
 use super::access::Access;
 use super::connection::Connection;
 use super::exchange::Exchange;
+use super::metrics::Metrics;
 use super::operation::{self, Operation};
 use super::proxy::Proxies;
 use super::scope::HeaderNames;
@@ -72,6 +75,8 @@ pub(crate) struct Service {
     /// The second of the `Date` header, and its text.
     date: RefCell<(u64, Vec<u8>)>,
     closed_waiters: RefCell<Vec<Ref<Future>>>,
+    /// What is counted, with `--metrics`.
+    registry: RefCell<Option<Arc<Registry>>>,
     /// Taken out while it is used.
     pool: Cell<Option<Box<Pool>>>,
 }
@@ -163,6 +168,14 @@ impl Service {
         body(Defaults { date: Some(&date.1), server, extra })
     }
 
+    /// Counts, if somebody wants to know. `count` runs no Python code.
+    #[inline]
+    pub(super) fn count(&self, count: impl FnOnce(&Registry)) {
+        if let Some(registry) = &*self.registry.borrow() {
+            count(registry);
+        }
+    }
+
     pub(super) fn is_draining(&self) -> bool {
         self.draining.get()
     }
@@ -219,6 +232,7 @@ impl Class for Service {
             draining: Cell::new(false),
             date: RefCell::default(),
             closed_waiters: RefCell::default(),
+            registry: RefCell::new(None),
             pool: Cell::new(None),
         }
     }
@@ -304,12 +318,16 @@ impl Instance<Service> {
         let key = key_of(connection.object());
         let before = self.counts.connections.borrow_mut().insert(key, connection.counted());
         drop(before);
+        self.count(Registry::connection_opened);
         self.tell_of_connection(connection, true)?;
         let Some(limit) = self.settings().limits.connections_per_address else { return Ok(true) };
         let Some(address) = address_of(connection) else { return Ok(true) };
         let mut counts = self.counts.per_address.borrow_mut();
         let count = counts.entry(address).or_default();
         *count += 1;
+        if *count > limit {
+            self.count(|registry| registry.rejected(Rejection::TooManyFromAddress));
+        }
         Ok(*count <= limit)
     }
 
@@ -328,6 +346,7 @@ impl Instance<Service> {
             return Ok(());
         }
         drop(gone);
+        self.count(Registry::connection_closed);
         self.tell_of_connection(connection, false)?;
         if self.settings().limits.connections_per_address.is_some() {
             if let Some(address) = address_of(connection) {
@@ -364,6 +383,7 @@ impl Instance<Service> {
         }
         let scope = exchange.scope.take();
         drop(scope);
+        self.count(|registry| registry.rejected(Rejection::Overload));
         self.log_warning("Exceeded concurrency limit.")?;
         response::plain(exchange, 503, "Service Unavailable", &[(b"retry-after", b"1")])?;
         Ok(false)
@@ -403,12 +423,29 @@ impl Instance<Service> {
         let key = key_of(websocket.object());
         let before = self.counts.websockets.borrow_mut().insert(key, websocket.counted());
         drop(before);
+        self.count(Registry::websocket_opened);
+    }
+
+    /// Counts into `metrics` from now on, or no more.
+    fn set_metrics(&self, metrics: Option<&Object>) -> Result<()> {
+        let registry = match metrics.filter(|metrics| !metrics.is_none()) {
+            None => None,
+            Some(metrics) => match metrics.downcast::<Metrics>() {
+                Some(metrics) => Some(metrics.registry()),
+                None => return Err(raise(Builtin::Type, "metrics must be Metrics or None")),
+            },
+        };
+        *self.registry.borrow_mut() = registry;
+        Ok(())
     }
 
     /// The application has ended with a WebSocket.
     pub(super) fn forget_websocket(&self, websocket: &Instance<WebSocket>) -> Result<()> {
         let key = key_of(websocket.object());
         let gone = self.counts.websockets.borrow_mut().remove(&key);
+        if gone.is_some() {
+            self.count(Registry::websocket_closed);
+        }
         drop(gone);
         self.tell_if_closed()
     }
@@ -600,6 +637,9 @@ pub(super) fn make_class() -> Result<Owned> {
             Ok(())
         },
     )
+    .onearg(c"set_metrics", c"Counts into these Metrics.", |this: &This, metrics: &Object| {
+        none(this.set_metrics(Some(metrics)))
+    })
     .noargs(c"drain", c"Idle connections close; the others after their response.", |this: &This| {
         none(this.drain())
     })
