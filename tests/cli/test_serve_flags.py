@@ -168,17 +168,24 @@ class TestWhereToListen:
         assert "bind" not in options("m:a", VIVACE_PORT="3", UVICORN_BIND="a:1")
 
     def test_contradiction(self):
-        with pytest.raises(ValueError, match="give --bind or --port, not both"):
+        with pytest.raises(ValueError, match="give --host or --bind, not both"):
             options("m:a", "--bind", "a:1", "--port", "3")
-        with pytest.raises(ValueError, match="contradict each other"):
-            options("m:a", VIVACE_BIND="a:1", VIVACE_PORT="3")
+        with pytest.raises(ValueError, match="give --uds or --fd, not both"):
+            options("m:a", "--uds", "/s", "--fd", "3")
+        with pytest.raises(ValueError, match="give .VIVACE_UDS or .VIVACE_BIND, not both"):
+            options("m:a", VIVACE_BIND="a:1", VIVACE_UDS="/s")
+
+    def test_uvicorn_prefers_a_socket_to_host_and_port(self):
+        given = options("m:a", "--uds", "/s", "--port", "3")
+        assert (given["uds"], given["port"]) == ("/s", 3)
+        assert "uds" not in options("m:a", "--port", "3", UVICORN_UDS="/s")
 
 
 class TestCommand:
     def test_help(self, commands):
         status, out, err = commands.vivace("serve", "--help")
         assert (status, err) == (0, "")
-        assert out.startswith("usage: vivace serve [OPTION ...] MODULE:ATTRIBUTE\n")
+        assert out.startswith("usage: vivace serve [OPTION ...] APP\n")
         for flag in FLAGS:
             assert flag.spellings[0] in out
         assert commands.vivace("serve", "-h").out == out
@@ -196,7 +203,7 @@ class TestCommand:
         )
 
     def test_mistakes(self, commands):
-        assert wrong(commands) == "no application: give one as MODULE:ATTRIBUTE"
+        assert wrong(commands) == "no application: APP is missing, as MODULE:ATTRIBUTE"
         assert wrong(commands, "a:b", "--prot", "1") == "no option --prot; did you mean --port?"
         assert wrong(commands, "a:b", "--relaod") == "no option --relaod; did you mean --reload?"
         assert wrong(commands, "a:b", "--por", "1") == "no option --por; did you mean --port?"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vivace.serve import Config, ConfigError
+from vivace.serve import Config
 from vivace.serve._addresses import Descriptor, TcpAddress, UnixAddress, parse_address
 
 
@@ -34,12 +34,12 @@ def test_forms(text, address):
     ["", "8000", "localhost", "::1:80", "a:b", "[::1]", "host:", "http://h:1", "unix:", "fd://x"],
 )
 def test_other_forms_are_refused(text):
-    with pytest.raises(ConfigError, match="^bind: "):
+    with pytest.raises(ValueError, match="^bind: "):
         parse_address(text)
 
 
 def test_a_port_that_is_too_large():
-    with pytest.raises(ConfigError, match="a port is at most 65535"):
+    with pytest.raises(ValueError, match="a port is at most 65535"):
         parse_address("h:65536")
 
 
@@ -58,7 +58,7 @@ class TestChoice:
         assert self.addresses(host="h", port=1) == [TcpAddress("h", 1)]
 
     def test_uds(self):
-        assert self.addresses(uds="/s", fd=3, port=1) == [UnixAddress("/s")]
+        assert self.addresses(uds="/s", port=1) == [UnixAddress("/s")]
 
     def test_fd(self):
         assert self.addresses(fd=3, port=1) == [Descriptor(3)]
@@ -67,6 +67,10 @@ class TestChoice:
         assert self.addresses(bind=["h:1", "unix:/s"]) == [TcpAddress("h", 1), UnixAddress("/s")]
         assert self.addresses(bind="h:1") == [TcpAddress("h", 1)]
 
+    def test_uds_and_fd(self):
+        with pytest.raises(ValueError, match="^uds and fd are both given"):
+            self.addresses(uds="/s", fd=3)
+
     def test_bind_and_uds(self):
-        with pytest.raises(ConfigError, match="^bind takes the place of uds and fd"):
+        with pytest.raises(ValueError, match="^bind takes the place of uds and fd"):
             self.addresses(bind="h:1", uds="/s")

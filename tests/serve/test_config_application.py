@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from vivace.serve import Config, StartupError
+from vivace.serve import Config
 from vivace.serve._adapters import adapt, called_if_factory, interface_of
+from vivace.serve._errors import NotStarted
 from vivace.serve._importer import ImportFromStringError, import_from_string
 
 
@@ -127,7 +128,7 @@ def test_wsgi():
 
 def test_wsgi_without_the_package(monkeypatch, errors):
     monkeypatch.setitem(sys.modules, "a2wsgi", None)
-    with pytest.raises(StartupError):
+    with pytest.raises(NotStarted):
         adapt(wsgi, "wsgi")
     assert errors.messages == [
         "Error loading WSGI app. It needs the a2wsgi package: "
@@ -136,9 +137,9 @@ def test_wsgi_without_the_package(monkeypatch, errors):
 
 
 def test_something_that_cannot_be_called(errors):
-    with pytest.raises(StartupError):
+    with pytest.raises(NotStarted):
         adapt(3, "auto")
-    assert errors.messages == ["Error loading ASGI app. 3 is no application: it cannot be called."]
+    assert errors.messages == ["Error loading ASGI app. 3 is of type int, which cannot be called."]
 
 
 class TestFactories:
@@ -164,7 +165,7 @@ class TestFactories:
         assert called_if_factory(wrapped, factory=False) is wrapped
 
     def test_said_to_be_one_and_is_none(self, errors):
-        with pytest.raises(StartupError):
+        with pytest.raises(NotStarted):
             called_if_factory(asgi3, factory=True)
         assert errors.messages[0].startswith("Error loading ASGI app factory: asgi3() missing")
 
@@ -209,7 +210,7 @@ class TestImportStrings:
             ("raising_module:app", "It raised:"),
         ):
             errors.clear()
-            with pytest.raises(StartupError):
+            with pytest.raises(NotStarted):
                 Config(name, log_config=None).load_app()
             assert errors.messages == [f"Error loading ASGI app. {text}"]
         assert "ZeroDivisionError" in errors.text
@@ -254,7 +255,7 @@ class TestLoops:
         assert config.loop_factory() is asyncio.new_event_loop
 
     def test_none_of_that_name(self, errors):
-        with pytest.raises(StartupError):
+        with pytest.raises(NotStarted):
             Config(asgi3, log_config=None, loop="no_such:factory").loop_factory()
         assert errors.messages == [
             'Error loading custom loop setup function. Could not import module "no_such".'

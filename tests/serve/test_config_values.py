@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vivace.serve import Config, ConfigError
+from vivace.serve import Config
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -79,7 +79,11 @@ class TestChecks:
             ({"port": 65536}, "port must be at most 65535, not 65536"),
             ({"port": -1}, "port must be at least 0, not -1"),
             ({"port": "80"}, "port must be a whole number, not '80'"),
-            ({"workers": -1}, "workers must be at least 0, not -1"),
+            ({"workers": 0}, "workers must be at least 1, not 0"),
+            (
+                {"forwarded_allow_ips": "::1, 1.2.3.4/99"},
+                "forwarded_allow_ips: '1.2.3.4/99' is no IP address and no network",
+            ),
             ({"workers": True}, "workers must be a whole number, not True"),
             ({"limit_concurrency": 0}, "limit_concurrency must be at least 1, not 0"),
             ({"timeout_write": 0}, "timeout_write must be more than 0, not 0"),
@@ -102,19 +106,24 @@ class TestChecks:
                 "access_log_format must be one of text, json, logfmt or contain atoms such as "
                 "%(h)s, not 'xml'",
             ),
+            (
+                {"access_log_format": "%(h)s %(nonsense)s"},
+                "access_log_format: access log format, byte 6: there is no atom %(nonsense)s",
+            ),
             ({"metrics": "here"}, "metrics: 'here' is no port, and no HOST:PORT"),
             ({"metrics": "99999"}, "metrics: '99999' is no port, and no HOST:PORT"),
+            ({"static": [("/x", "/no/folder")]}, "static: '/no/folder' is not a folder"),
             ({"static": [("x", "y")]}, "static: a route begins with /, and 'x' does not"),
         ],
     )
     def test_refused(self, options, message):
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(ValueError) as caught:
             config(**options)
-        assert str(caught.value) == message
+        assert str(caught.value).partition(";")[0] == message
 
     @pytest.mark.parametrize("option", ["http", "ws"])
     def test_a_protocol_of_somebody_else(self, option):
-        with pytest.raises(ConfigError, match=f"^{option}='some.where:Protocol' cannot be used"):
+        with pytest.raises(ValueError, match=f"^{option}='some.where:Protocol' cannot be used"):
             config(**{option: "some.where:Protocol"})
 
     @pytest.mark.parametrize(
@@ -153,11 +162,11 @@ class TestHeaders:
         [("a b", "c"), ("", "c"), ("a", "b\r\nc: d"), ("a", "b\0"), ("a:", "b"), ("a",)],
     )
     def test_what_http_forbids(self, header):
-        with pytest.raises(ConfigError, match="^headers: "):
+        with pytest.raises(ValueError, match="^headers: "):
             self.encoded(header)
 
     def test_what_latin_1_has_not(self):
-        with pytest.raises(ConfigError, match="cannot be written in Latin-1"):
+        with pytest.raises(ValueError, match="cannot be written in Latin-1"):
             self.encoded(("a", "\u20ac"))
 
 
@@ -167,10 +176,12 @@ class TestEnvironment:
         assert config().processes == 3
         assert config(workers=2).processes == 2
         assert config(reload=True).processes == 1
+        monkeypatch.setenv("WEB_CONCURRENCY", "0")
+        assert config().processes == 1
 
     def test_web_concurrency_that_is_no_number(self, monkeypatch):
         monkeypatch.setenv("WEB_CONCURRENCY", "many")
-        with pytest.raises(ConfigError, match="^WEB_CONCURRENCY must be a number, not 'many'$"):
+        with pytest.raises(ValueError, match="^WEB_CONCURRENCY must be a number, not 'many'$"):
             config()
 
     def test_forwarded_allow_ips(self, monkeypatch):
@@ -193,7 +204,7 @@ class TestEnvironment:
         assert os.environ["VIVACE_TEST_NAME"] == "kept"
 
     def test_env_file_that_is_not_there(self, tmp_path):
-        with pytest.raises(ConfigError, match="^env_file: there is no file '.*missing'$"):
+        with pytest.raises(ValueError, match="^env_file: there is no file '.*missing'$"):
             config(env_file=tmp_path / "missing")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vivace.serve import StartupError
+from vivace.serve._errors import NotStarted
 from vivace.serve._lifespan import Lifespan
 
 EXITS = "Application startup failed. Exiting."
@@ -61,7 +61,7 @@ class TestStartup:
     def fails(self, run, app, mode="auto", **options):
         async def main():
             lifespan = Lifespan(app, mode, **options)
-            with pytest.raises(StartupError):
+            with pytest.raises(NotStarted):
                 await lifespan.startup()
             assert lifespan.failed
             # Nobody is there to be asked.
@@ -223,6 +223,39 @@ class TestShutdown:
             await lifespan.shutdown()
 
         run(main())
+
+
+class TestCancellation:
+    """A program that ends cancels all its tasks at once, the lifespan's among them."""
+
+    def test_of_everything(self, run, caplog):
+        ending = False
+
+        async def main():
+            nonlocal ending
+            lifespan = Lifespan(well_behaved, "on", is_ending=lambda: ending)
+            await lifespan.startup()
+            ending = True
+            lifespan._task.cancel()
+            await asyncio.sleep(0)
+            await lifespan.shutdown()
+            assert not lifespan.failed
+
+        run(main())
+        assert caplog.messages[-1] == "Application shutdown complete."
+
+    def test_of_the_lifespan_alone(self, run, caplog):
+        """Somebody wants that: it is not swallowed."""
+
+        async def main():
+            lifespan = Lifespan(well_behaved, "on")
+            await lifespan.startup()
+            lifespan._task.cancel()
+            await asyncio.wait([lifespan._task])
+            await lifespan.shutdown()
+
+        run(main())
+        assert "CancelledError" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from vivace.serve import AccessFormatter, Config, ConfigError, DefaultFormatter
+from vivace.serve import AccessFormatter, Config, DefaultFormatter
 from vivace.serve._logging import (
     AccessLog,
     access_log_of,
@@ -235,7 +235,7 @@ format = mine %(client_addr)s %(request_line)s %(status_code)s
         path = tmp_path / name
         if contents is not None:
             path.write_text(contents)
-        with pytest.raises(ConfigError):
+        with pytest.raises(ValueError):
             configured(str(path))
 
 

@@ -15,7 +15,7 @@ import sys
 from typing import Any, NoReturn
 
 from . import WRONG_USAGE, serve_environment
-from .serve_flags import BINDING, FLAGS, Flag, Kind
+from .serve_flags import FLAGS, Flag, Kind
 
 PROGRAM = "vivace serve"
 
@@ -45,11 +45,10 @@ def main(arguments: list[str]) -> int:
 
     from vivace.serve import _main
     from vivace.serve._config import Config
-    from vivace.serve._errors import ConfigError
 
     try:
         config = Config(**options)
-    except ConfigError as error:
+    except ValueError as error:
         parser.error(with_flags(f"{error}"))
     if checking:
         return _main.check(config)
@@ -64,26 +63,12 @@ def options_of(values: dict[str, Any]) -> dict[str, Any]:
         ValueError: Something is missing, contradicts something else, or cannot be read.
     """
     environment, sources = serve_environment.read(os.environ)
-    if "bind" in values:
-        conflicting = [name for name in BINDING if name in values]
-        if conflicting:
-            raise ValueError(f"give --bind or --{conflicting[0]}, not both")
-    sides = {
-        "bind": "the command line" if "bind" in values else sources.get("bind"),
-        "others": "the command line"
-        if any(name in values for name in BINDING)
-        else next((sources[name] for name in BINDING if name in sources), None),
-    }
-    # One way to say where to listen replaces the other one if it is said closer by.
-    if sides["bind"] and sides["others"]:
-        weaker = (
-            BINDING if serve_environment.is_closer(sides["bind"], sides["others"]) else ("bind",)
-        )
-        for name in weaker:
-            environment.pop(name, None)
+    sources |= dict.fromkeys(values, serve_environment.SOURCES[0])
+    for name in serve_environment.overridden(sources):
+        environment.pop(name, None)
     options = {"app_dir": "", **environment, **values}
     if "app" not in options:
-        raise ValueError("no application: give one as MODULE:ATTRIBUTE")
+        raise ValueError("no application: APP is missing, as MODULE:ATTRIBUTE")
     return options
 
 
@@ -123,7 +108,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self) -> None:
         super().__init__(
             prog=PROGRAM,
-            usage=f"{PROGRAM} [OPTION ...] MODULE:ATTRIBUTE",
+            usage=f"{PROGRAM} [OPTION ...] APP",
             description="Serve an ASGI application over HTTP/1.1, HTTP/2 and WebSocket.",
             epilog=EPILOG,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -132,7 +117,10 @@ class Parser(argparse.ArgumentParser):
             argument_default=argparse.SUPPRESS,
         )
         self.add_argument(
-            "app", nargs="?", metavar="MODULE:ATTRIBUTE", help="The application to serve."
+            "app",
+            nargs="?",
+            metavar="APP",
+            help="The application to serve, as MODULE:ATTRIBUTE; $VIVACE_APP or $UVICORN_APP.",
         )
         groups: dict[str, Any] = {}
         for flag in FLAGS:

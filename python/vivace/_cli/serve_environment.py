@@ -11,7 +11,10 @@ from typing import Any
 
 from .serve_flags import FLAGS, Flag, Kind, read_boolean
 
-__all__ = ["is_closer", "read"]
+__all__ = ["SOURCES", "overridden", "read"]
+
+# Options that say where to listen; those of one line belong together.
+WAYS_TO_LISTEN = (("host", "port"), ("uds",), ("fd",), ("bind",))
 
 # From the one that counts most.
 SOURCES = ("the command line", "VIVACE_", "UVICORN_")
@@ -41,15 +44,32 @@ def read(environment: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]
     return options, sources
 
 
-def is_closer(one: str, other: str) -> bool:
-    """Whether a source counts more than another.
+def overridden(sources: Mapping[str, str]) -> set[str]:
+    """The options that do not count, as it is said closer by that the server listens elsewhere.
+
+    Args:
+        sources: Where each option comes from.
 
     Raises:
-        ValueError: They are the same.
+        ValueError: Two places are said in the same way.
     """
-    if one == other:
-        raise ValueError("BIND and HOST, PORT, UDS or FD contradict each other in the environment")
-    return SOURCES.index(one) < SOURCES.index(other)
+    given = [
+        (min(SOURCES.index(sources[name]) for name in names if name in sources), names)
+        for names in WAYS_TO_LISTEN
+        if any(name in sources for name in names)
+    ]
+    closest = min((rank for rank, _ in given), default=0)
+    chosen = [names for rank, names in given if rank == closest]
+    # uvicorn prefers a socket to host and port, silently.
+    exclusive = [names[0] for names in chosen if names != ("host", "port") or ("bind",) in chosen]
+    if len(exclusive) > 1:
+        one, other = (_spelled(name, closest) for name in exclusive[:2])
+        raise ValueError(f"give {one} or {other}, not both")
+    return {name for rank, names in given if rank > closest for name in names}
+
+
+def _spelled(name: str, rank: int) -> str:
+    return f"${SOURCES[rank]}{name.upper()}" if rank else f"--{name}"
 
 
 def _find(environment: Mapping[str, str], prefix: str, flag: Flag) -> tuple[str, str | None]:

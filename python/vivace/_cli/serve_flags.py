@@ -18,10 +18,7 @@ from vivace.serve._config import Config
 from vivace.serve._lifespan import LifespanMode
 from vivace.serve._logging import LOG_LEVELS
 
-__all__ = ["BINDING", "FLAGS", "BadValue", "Flag", "Kind", "read_boolean"]
-
-# What --bind takes the place of.
-BINDING = ("host", "port", "uds", "fd")
+__all__ = ["FLAGS", "BadValue", "Flag", "Kind", "read_boolean"]
 
 
 class BadValue(ValueError, argparse.ArgumentTypeError):

@@ -17,7 +17,9 @@ Nothing of it is imported by ``import vivace``. What lies where, in the order of
                      accepts from where
     _worker          a worker's own side; _channel the line between the two
     _reload          restarting when files change; _watching sees them change
+    _static          --static; with _conditions. _files sends files for the engine
     _notify          systemd
+    _uvicorn         H1Protocol: the engine under uvicorn's own server
 """
 
 from __future__ import annotations
@@ -28,20 +30,21 @@ from typing import Any
 
 from ._addresses import parse_address
 from ._config import Config
-from ._errors import ConfigError, StartupError
+from ._errors import StartupError
 from ._log_formatters import AccessFormatter, ColourizedFormatter, DefaultFormatter
 from ._logging import LOG_LEVELS, default_log_config
 from ._main import serve
 from ._server import Server
 from ._settings import Settings
+from ._uvicorn import H1Protocol
 
 __all__ = [
     "LOG_LEVELS",
     "AccessFormatter",
     "ColourizedFormatter",
     "Config",
-    "ConfigError",
     "DefaultFormatter",
+    "H1Protocol",
     "Server",
     "Settings",
     "StartupError",

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Literal, cast
 
 from ._asgi_types import Application, Message, Receive, Scope, Send
-from ._errors import StartupError
+from ._errors import NotStarted
 from ._log_formatters import TRACE_LOG_LEVEL
 from ._logging import asgi_logger, error_logger
 
@@ -31,7 +31,7 @@ def called_if_factory(app: Any, *, factory: bool) -> Any:
         factory: Whether the user says that it is a factory.
 
     Raises:
-        StartupError: It was said to be one and cannot be called like one.
+        NotStarted: It was said to be one and cannot be called like one.
     """
     if not factory and not (_takes(app, 0) and not inspect.iscoroutinefunction(app)):
         return app
@@ -41,7 +41,7 @@ def called_if_factory(app: Any, *, factory: bool) -> Any:
         if not factory:
             return app
         error_logger.error("Error loading ASGI app factory: %s", error)
-        raise StartupError(f"{error}") from error
+        raise NotStarted(f"{error}") from error
     if not factory:
         error_logger.warning(
             "ASGI app factory detected. Using it, "
@@ -50,17 +50,22 @@ def called_if_factory(app: Any, *, factory: bool) -> Any:
     return made
 
 
-def adapt(app: Any, interface: Interface) -> tuple[Application, Interface]:
+def adapt(app: Any, interface: Interface, name: Any = None) -> tuple[Application, Interface]:
     """The application as ASGI 3, and the interface that it has itself.
 
+    Args:
+        app: The application.
+        interface: What it is, or ``auto``.
+        name: What the user calls it.
+
     Raises:
-        StartupError: It needs a package that is not installed. That has been logged.
+        NotStarted: It needs a package that is not installed. That has been logged.
     """
     if not callable(app):
-        error_logger.error(
-            "Error loading ASGI app. %r is no application: it cannot be called.", app
-        )
-        raise StartupError(f"{app!r} is no application")
+        called = name if isinstance(name, str) else repr(app)
+        reason = f"{called} is of type {type(app).__qualname__}, which cannot be called."
+        error_logger.error("Error loading ASGI app. %s", reason)
+        raise NotStarted(reason)
     if interface == "auto":
         interface = interface_of(app)
     adapted: Application
@@ -117,7 +122,7 @@ def _from_wsgi(app: Any) -> Application:
             "Error loading WSGI app. It needs the a2wsgi package: "
             "pip install a2wsgi, or pip install 'vivace[wsgi]'"
         )
-        raise StartupError("a2wsgi is not installed") from None
+        raise NotStarted("a2wsgi is not installed") from None
     served = cast("Application", WSGIMiddleware(app))
 
     async def asgi3(scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,8 +11,6 @@ import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ._errors import ConfigError
-
 __all__ = ["Address", "Descriptor", "TcpAddress", "UnixAddress", "parse_address"]
 
 _FORMS = "HOST:PORT, [IPv6]:PORT, unix:PATH or fd://NUMBER"
@@ -56,23 +54,23 @@ def parse_address(text: str) -> Address:
     """Read an address.
 
     Raises:
-        ConfigError: The text has none of the forms.
+        ValueError: The text has none of the forms.
     """
     if text.startswith("unix:"):
         # unix:///run/x is how some write unix:/run/x.
         path = text.removeprefix("unix:").removeprefix("//")
         if not path:
-            raise ConfigError(f"bind: {text!r} has no path")
+            raise ValueError(f"bind: {text!r} has no path")
         return UnixAddress(path)
     if text.startswith("fd:"):
         number = text.removeprefix("fd:").removeprefix("//")
         if not number.isdecimal():
-            raise ConfigError(f"bind: {text!r} has no descriptor's number")
+            raise ValueError(f"bind: {text!r} has no descriptor's number")
         return Descriptor(int(number))
     form = re.fullmatch(r"(?:\[(?P<six>[^\[\]]*)\]|(?P<host>[^\[\]:/]*)):(?P<port>\d+)", text)
     if form is None:
-        raise ConfigError(f"bind: {text!r} is none of {_FORMS}")
+        raise ValueError(f"bind: {text!r} is none of {_FORMS}")
     port = int(form["port"])
     if port > 65535:
-        raise ConfigError(f"bind: {text!r}: a port is at most 65535")
+        raise ValueError(f"bind: {text!r}: a port is at most 65535")
     return TcpAddress(form["six"] if form["host"] is None else form["host"], port)

@@ -5,19 +5,21 @@ Called once, by `Config`; nothing is checked again later.
 
 from __future__ import annotations
 
+import ipaddress
 import math
+import os
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from ._adapters import Interface
-from ._errors import ConfigError
 from ._lifespan import LifespanMode
 from ._logging import level_of
 
 if TYPE_CHECKING:
     from ._config import Config
 
-__all__ = ["check", "parse_metrics"]
+__all__ = ["check", "listed", "parse_metrics"]
 
 # Whole numbers and the least that each may be; those marked None may also be None.
 _NUMBERS: dict[str, int] = {
@@ -32,7 +34,7 @@ _NUMBERS: dict[str, int] = {
 }
 _NUMBERS_OR_NONE: dict[str, int] = {
     "fd": 0,
-    "workers": 0,
+    "workers": 1,
     "limit_max_requests": 1,
     "limit_max_rss": 1,
     "limit_concurrency": 1,
@@ -72,7 +74,7 @@ def check(config: Config) -> None:
     """Check each value by itself.
 
     Raises:
-        ConfigError: One of them cannot be meant.
+        ValueError: One of them cannot be meant.
     """
     for name, least in _NUMBERS.items():
         _check_number(name, getattr(config, name), least)
@@ -91,63 +93,84 @@ def check(config: Config) -> None:
             _check_seconds(name, getattr(config, name), above_zero=True)
     _check_number("port", config.port, 0)
     if config.port > 65535:
-        raise ConfigError(f"port must be at most 65535, not {config.port}")
+        raise ValueError(f"port must be at most 65535, not {config.port}")
     _check_choice("interface", config.interface, get_args(Interface))
     _check_choice("lifespan", config.lifespan, get_args(LifespanMode))
     for name, choices in _OWN_IMPLEMENTATIONS.items():
         _check_implementation(name, getattr(config, name), choices)
+    for proxy in listed(config.forwarded_allow_ips):
+        _check_proxy(proxy)
     if config.log_level is not None:
         level_of(config.log_level)
     _check_log_format(config.access_log_format)
     if config.metrics is not None:
         parse_metrics(config.metrics)
-    for route, _folder in config.static:
+    for route, folder in config.static:
         if not route.startswith("/"):
-            raise ConfigError(f"static: a route begins with /, and {route!r} does not")
+            raise ValueError(f"static: a route begins with /, and {route!r} does not")
+        if not os.path.isdir(folder):
+            raise ValueError(f"static: {folder!r} is not a folder")
 
 
 def parse_metrics(text: str) -> tuple[str, int]:
     """Read ``[HOST:]PORT``; without a host it is the local one.
 
     Raises:
-        ConfigError: The text has another form.
+        ValueError: The text has another form.
     """
     form = re.fullmatch(r"(?:(?:\[([^\[\]]+)\]|([^\[\]:]+)):)?(\d{1,5})", text)
     if form is None or int(form[3]) > 65535:
-        raise ConfigError(f"metrics: {text!r} is no port, and no HOST:PORT")
+        raise ValueError(f"metrics: {text!r} is no port, and no HOST:PORT")
     return form[1] or form[2] or "127.0.0.1", int(form[3])
 
 
 def _check_number(name: str, value: Any, least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ConfigError(f"{name} must be a whole number, not {value!r}")
+        raise ValueError(f"{name} must be a whole number, not {value!r}")
     if value < least:
-        raise ConfigError(f"{name} must be at least {least}, not {value}")
+        raise ValueError(f"{name} must be at least {least}, not {value}")
 
 
 def _check_seconds(name: str, value: Any, *, above_zero: bool = False) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        raise ConfigError(f"{name} must be a number of seconds, not {value!r}")
+        raise ValueError(f"{name} must be a number of seconds, not {value!r}")
     if value < 0 or (above_zero and value == 0):
-        raise ConfigError(f"{name} must be more than 0, not {value}")
+        raise ValueError(f"{name} must be more than 0, not {value}")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
 
 def _check_implementation(name: str, value: Any, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ConfigError(
+        raise ValueError(
             f"{name}={value!r} cannot be used: vivace speaks the protocol itself "
             f"and takes no other implementation (known names: {', '.join(choices)})"
         )
 
 
+def _check_proxy(text: str) -> None:
+    """An address or a network; anything else is a name that is compared as it is."""
+    if not re.fullmatch(r"[0-9a-fA-F.:]*[.:][0-9a-fA-F.:]*(/\d+)?", text):
+        return
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"forwarded_allow_ips: {text!r} is no IP address and no network") from None
+
+
+def listed(texts: Sequence[str] | str | None) -> list[str]:
+    """The items of a list, or of a text with commas between them."""
+    if isinstance(texts, str):
+        texts = texts.split(",")
+    return [text.strip() for text in texts or () if text.strip()]
+
+
 def _check_log_format(line_format: str) -> None:
     if line_format not in _LOG_FORMATS and "%(" not in line_format:
-        raise ConfigError(
+        raise ValueError(
             f"access_log_format must be one of {', '.join(_LOG_FORMATS)} or contain "
             f"atoms such as %(h)s, not {line_format!r}"
         )

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 
 from ._channel import Channel, Message
 from ._config import Config
-from ._errors import ConfigError
 from ._logging import error_logger
 from ._worker import HELD_SIGNALS, Orders
 
@@ -29,13 +28,13 @@ def written_orders(config: Config) -> bytes:
     """What each worker is told, ready to be handed over.
 
     Raises:
-        ConfigError: The configuration holds something that cannot leave this process.
+        ValueError: The configuration holds something that cannot leave this process.
     """
     orders = Orders(config, sys.path, sys.argv)
     try:
         return pickle.dumps((sys.path, pickle.dumps(orders)))
     except Exception as error:
-        raise ConfigError(
+        raise ValueError(
             f"the configuration cannot be handed to another process: {error}"
         ) from error
 

@@ -9,6 +9,7 @@ the application is a step of its own.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import ssl
 import sys
@@ -19,18 +20,20 @@ from random import randint
 from typing import Any
 
 from .._loop import new_event_loop
+from .._native import HttpService
 from . import _logging
 from ._adapters import Interface, adapt, called_if_factory
 from ._addresses import Address, Descriptor, TcpAddress, UnixAddress, parse_address
-from ._asgi_types import Application
-from ._checks import check
-from ._errors import ConfigError, StartupError
+from ._asgi_types import Application, Receive, Scope, Send
+from ._checks import check, listed
+from ._errors import NotStarted
 from ._headers import default_headers
 from ._importer import ImportFromStringError, import_from_string
 from ._lifespan import LifespanMode
 from ._logging import LogConfig, access_log_of, default_log_config, error_logger
 from ._reload_paths import ReloadPaths
 from ._settings import Settings
+from ._static import StaticFiles
 from ._tls_context import ALPN_HTTP2, ContextFactory, TlsFiles, make_context
 
 __all__ = ["Config"]
@@ -52,7 +55,7 @@ class Config:
             need the string.
 
     Raises:
-        ConfigError: A value cannot be meant.
+        ValueError: A value cannot be meant.
     """
 
     app: Any
@@ -165,6 +168,7 @@ class Config:
         check(self)
         self.addresses: list[Address] = _addresses(self)
         self.encoded_headers = default_headers(self.headers, server=self.server_header)
+        self._check_access_log_format()
         self.configure_logging()
         if self.reload and isinstance(self.app, str):
             self.reload_paths = ReloadPaths.resolve(
@@ -215,7 +219,7 @@ class Config:
         """What makes the loop; it has to be one of vivace's.
 
         Raises:
-            StartupError: There is no such factory. That has been logged.
+            NotStarted: There is no such factory. That has been logged.
         """
         if self.loop in ("auto", "none", "vivace", *UVICORNS_OWN["loop"]):
             return new_event_loop
@@ -223,45 +227,46 @@ class Config:
             factory: Callable[[], asyncio.AbstractEventLoop] = import_from_string(self.loop)
         except ImportFromStringError as error:
             error_logger.error("Error loading custom loop setup function. %s", error)
-            raise StartupError(f"{error}") from error
+            raise NotStarted(f"{error}") from error
         return factory
 
     def load_app(self) -> Any:
         """Import what `app` names.
 
         Raises:
-            StartupError: There is nothing, or it raises. That has been logged.
+            NotStarted: There is nothing, or it raises. That has been logged.
         """
         try:
             return import_from_string(self.app)
         except ImportFromStringError as error:
             error_logger.error("Error loading ASGI app. %s", error)
-            raise StartupError(f"{error}") from error
+            raise NotStarted(f"{error}") from error
         except Exception as error:
             error_logger.error("Error loading ASGI app. It raised:", exc_info=error)
-            raise StartupError(f"{error}") from error
+            raise NotStarted(f"{error}") from error
 
     def load(self) -> Application:
         """Make the application and the TLS context.
 
         Raises:
-            StartupError: One of them cannot be made. That has been logged.
+            NotStarted: One of them cannot be made. That has been logged.
         """
         if self.loaded_app is not None:
             return self.loaded_app
         try:
             self.ssl_context = make_context(self, self.tls_files(), self.ssl_context_factory)
-        except ConfigError as error:
+        except ValueError as error:
             error_logger.error("%s", error)
-            raise StartupError(f"{error}") from error
+            raise NotStarted(f"{error}") from error
         try:
             app = called_if_factory(self.load_app(), factory=self.factory)
-            self.loaded_app, self.interface = adapt(app, self.interface)
-        except StartupError:
+            adapted, self.interface = adapt(app, self.interface, self.app)
+            self.loaded_app = StaticFiles(adapted, self.static) if self.static else adapted
+        except NotStarted:
             raise
         except Exception as error:
             error_logger.error("Error loading ASGI app. It raised:", exc_info=error)
-            raise StartupError(f"{error}") from error
+            raise NotStarted(f"{error}") from error
         self.loaded = True
         return self.loaded_app
 
@@ -292,7 +297,7 @@ class Config:
             default_headers=self.encoded_headers,
             date_header=self.date_header,
             proxy_headers=self.proxy_headers,
-            forwarded_allow_ips=_listed(self.forwarded_allow_ips),
+            forwarded_allow_ips=listed(self.forwarded_allow_ips),
             reset_contextvars=self.reset_contextvars,
             cancel_on_disconnect=self.cancel_on_disconnect,
             http2=self.http2,
@@ -325,11 +330,23 @@ class Config:
         """What a worker gets: all but what it has to make itself."""
         return self.__dict__ | {"loaded": False, "loaded_app": None, "ssl_context": None}
 
+    def _check_access_log_format(self) -> None:
+        if "%(" not in self.access_log_format:
+            return
+        settings = dataclasses.replace(self.settings(), access_log=True, access_logger=None)
+        try:
+            # The engine knows its atoms.
+            HttpService(_no_application, settings).close_log()
+        except ValueError as error:
+            reason = f"{error}".removeprefix("--access-log-format: ")
+            raise ValueError(f"access_log_format: {reason}") from None
+
     def _take_from_environment(self) -> None:
         if self.workers is None and (text := os.environ.get("WEB_CONCURRENCY")):
             if not text.isdecimal():
-                raise ConfigError(f"WEB_CONCURRENCY must be a number, not {text!r}")
-            self.workers = int(text)
+                raise ValueError(f"WEB_CONCURRENCY must be a number, not {text!r}")
+            # Some platforms say 0 for "one process".
+            self.workers = max(1, int(text))
         if self.forwarded_allow_ips is None:
             self.forwarded_allow_ips = os.environ.get(
                 "FORWARDED_ALLOW_IPS", DEFAULT_FORWARDED_ALLOW_IPS
@@ -345,6 +362,10 @@ class Config:
                 )
 
 
+async def _no_application(scope: Scope, receive: Receive, send: Send) -> None:
+    raise RuntimeError("made to be looked at, not to be called")
+
+
 # What uvicorn calls its implementations.
 UVICORNS_OWN = {
     "loop": ("asyncio", "uvloop", "zuvloop"),
@@ -357,19 +378,15 @@ def _addresses(config: Config) -> list[Address]:
     bind = [config.bind] if isinstance(config.bind, str) else list(config.bind)
     if bind:
         if config.uds is not None or config.fd is not None:
-            raise ConfigError("bind takes the place of uds and fd: give one of them")
+            raise ValueError("bind takes the place of uds and fd: give one of them")
         return [parse_address(text) for text in bind]
+    if config.uds is not None and config.fd is not None:
+        raise ValueError("uds and fd are both given: give one of them")
     if config.uds is not None:
         return [UnixAddress(config.uds)]
     if config.fd is not None:
         return [Descriptor(config.fd)]
     return [TcpAddress(config.host or "", config.port)]
-
-
-def _listed(texts: Sequence[str] | str | None) -> list[str]:
-    if isinstance(texts, str):
-        texts = texts.split(",")
-    return [text.strip() for text in texts or () if text.strip()]
 
 
 def _float(value: float | None) -> float | None:
@@ -380,11 +397,11 @@ def _load_environment(path: Text) -> None:
     try:
         from dotenv import load_dotenv
     except ImportError:
-        raise ConfigError(
+        raise ValueError(
             "env_file needs the python-dotenv package: "
             "pip install python-dotenv, or pip install 'vivace[standard]'"
         ) from None
     if not Path(path).is_file():
-        raise ConfigError(f"env_file: there is no file {os.fspath(path)!r}")
+        raise ValueError(f"env_file: there is no file {os.fspath(path)!r}")
     error_logger.info("Loading environment from '%s'", path)
     load_dotenv(dotenv_path=path)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ._errors import ConfigError
-
 __all__ = ["default_headers"]
 
 SERVER = b"vivace"
@@ -26,19 +24,19 @@ def default_headers(
         server: Whether the server is to be named.
 
     Raises:
-        ConfigError: HTTP has no such name or value.
+        ValueError: HTTP has no such name or value.
     """
     encoded: list[tuple[bytes, bytes]] = []
     for header in headers:
         if len(header) != 2:
-            raise ConfigError(f"headers: {header!r} is no pair of name and value")
+            raise ValueError(f"headers: {header!r} is no pair of name and value")
         try:
             name, value = (part.encode("latin-1") for part in header)
         except UnicodeEncodeError:
-            raise ConfigError(f"headers: {header!r} cannot be written in Latin-1") from None
+            raise ValueError(f"headers: {header!r} cannot be written in Latin-1") from None
         value = value.strip(b" \t")
         if not _TOKEN.fullmatch(name) or _NO_VALUE.search(value):
-            raise ConfigError(f"headers: {header!r} is no header: HTTP forbids such characters")
+            raise ValueError(f"headers: {header!r} is no header: HTTP forbids such characters")
         encoded.append((name.lower(), value))
     if server and all(name != b"server" for name, _ in encoded):
         encoded.insert(0, (b"server", SERVER))

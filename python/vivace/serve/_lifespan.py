@@ -2,7 +2,7 @@
 
     starting ──complete──► running ──shutdown()──► stopping ──complete, failed, ended──► over
        │ failed, or raised with "on"                                                      ▲
-       ├─────────────────────────► startup() raises StartupError ─────────────────────────┤
+       ├─────────────────────────► startup() raises NotStarted ─────────────────────────┤
        │ raised with "auto": no lifespan, `state` is None                                 │
        └──────────────────────────────────────────────────────────────────────────────────┘
 
@@ -13,10 +13,11 @@ it runs is reported, and is not asked to shut down: there is nobody left to ask.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Literal
 
 from ._asgi_types import Application, Message, Scope
-from ._errors import StartupError
+from ._errors import NotStarted
 from ._logging import error_logger
 
 __all__ = ["Lifespan", "LifespanMode"]
@@ -38,6 +39,7 @@ class Lifespan:
         asgi_version: What the scope says.
         startup_timeout: Seconds for startup, None for any.
         shutdown_timeout: Seconds for shutdown, None for any.
+        is_ending: Tells whether the server is about to end.
     """
 
     def __init__(
@@ -48,10 +50,12 @@ class Lifespan:
         asgi_version: str = "3.0",
         startup_timeout: float | None = None,
         shutdown_timeout: float | None = None,
+        is_ending: Callable[[], bool] = lambda: False,
     ) -> None:
         self.state: dict[str, Any] | None = None if mode == "off" else {}
         self.failed = False
         self._app = app
+        self._is_ending = is_ending
         self._mode = mode
         self._asgi_version = asgi_version
         self._startup_timeout = startup_timeout
@@ -68,7 +72,7 @@ class Lifespan:
         """Let the application start.
 
         Raises:
-            StartupError: It failed, or took too long. The reason has been logged.
+            NotStarted: It failed, or took too long. The reason has been logged.
         """
         if self._mode == "off":
             return
@@ -91,7 +95,7 @@ class Lifespan:
             error_logger.error("Application startup failed. Exiting.")
             self.failed = True
             await self._finish()
-            raise StartupError("Application startup failed.")
+            raise NotStarted("Application startup failed.")
         if self._error is not None:
             self.state = None
         error_logger.info("Application startup complete.")
@@ -129,7 +133,7 @@ class Lifespan:
             "state": self.state,
         }
         try:
-            await self._app(scope, self._messages.get, self._send)
+            await self._app(scope, self._receive, self._send)
         except BaseException as error:
             if self._given_up:
                 return
@@ -146,6 +150,20 @@ class Lifespan:
             error_logger.info("ASGI 'lifespan' protocol appears unsupported.")
         else:
             error_logger.error("Exception in 'lifespan' protocol\n", exc_info=error)
+
+    async def _receive(self) -> Message:
+        while True:
+            try:
+                return await self._messages.get()
+            except asyncio.CancelledError:
+                # A program that ends cancels all its tasks at once, this one and the server's.
+                # The application is to hear of its end in the usual way, which now follows.
+                task = asyncio.current_task()
+                if self._given_up or task is None or task is not self._task:
+                    raise
+                if not self._is_ending():
+                    raise
+                task.uncancel()
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]

@@ -20,7 +20,6 @@ import sys
 from dataclasses import dataclass
 from typing import IO, Any, TypeAlias
 
-from ._errors import ConfigError
 from ._log_formatters import TRACE_LOG_LEVEL, AccessFormatter
 
 __all__ = [
@@ -97,14 +96,14 @@ def level_of(level: str | int) -> int:
     """The number of a level given by name or number.
 
     Raises:
-        ConfigError: There is no level of that name.
+        ValueError: There is no level of that name.
     """
     if isinstance(level, int):
         return level
     number = LOG_LEVELS.get(level.lower())
     if number is None:
         names = ", ".join(LOG_LEVELS)
-        raise ConfigError(f"log_level must be one of {names}, not {level!r}")
+        raise ValueError(f"log_level must be one of {names}, not {level!r}")
     return number
 
 
@@ -126,19 +125,19 @@ def configure(
             leaves it to them.
 
     Raises:
-        ConfigError: The configuration cannot be read or used.
+        ValueError: The configuration cannot be read or used.
     """
     logging.addLevelName(TRACE_LOG_LEVEL, "TRACE")
     if log_config is not None:
         try:
             _apply(log_config, use_colors)
-        except ConfigError:
-            raise
         except Exception as error:
             # What logging.config raises tells the place; the cause of it tells what is wrong.
             reason = f"{error}: {error.__cause__}" if error.__cause__ else f"{error}"
-            name = log_config if isinstance(log_config, (str, os.PathLike)) else "log_config"
-            raise ConfigError(f"{os.fspath(name)}: {reason or type(error).__name__}") from error
+            name = (
+                f"{os.fspath(log_config)}: " if isinstance(log_config, (str, os.PathLike)) else ""
+            )
+            raise ValueError(f"log_config: {name}{reason or type(error).__name__}") from error
     if log_level is not None:
         level = level_of(log_level)
         for logger in (error_logger, access_logger, asgi_logger):
@@ -216,8 +215,8 @@ def _apply(log_config: LogConfig, use_colors: bool | None) -> None:
         try:
             import yaml
         except ImportError:
-            raise ConfigError(
-                f"{log_config}: YAML needs the PyYAML package: "
+            raise ImportError(
+                "YAML needs the PyYAML package: "
                 "pip install pyyaml, or pip install 'vivace[standard]'"
             ) from None
         with open(log_config, encoding="utf-8") as file:
@@ -228,7 +227,7 @@ def _apply(log_config: LogConfig, use_colors: bool | None) -> None:
 
 def _apply_dictionary(log_config: Any, use_colors: bool | None = None) -> None:
     if not isinstance(log_config, dict):
-        raise ConfigError(f"log_config must be a dictionary, not {type(log_config).__name__}")
+        raise TypeError(f"a configuration is a dictionary, not a {type(log_config).__name__}")
     log_config = copy.copy(log_config)
     formatters = {
         name: _with_our_class(formatter, "()", "class")
@@ -250,7 +249,7 @@ def _apply_ini(source: Any) -> None:
         if hasattr(source, "readline"):
             parser.read_file(source)
         elif not parser.read(source, encoding="utf-8"):
-            raise ConfigError(f"log_config: there is no file {source!r}")
+            raise FileNotFoundError("there is no such file")
     for section in parser.sections():
         if section.startswith("formatter_") and parser.has_option(section, "class"):
             name = parser.get(section, "class", raw=True)

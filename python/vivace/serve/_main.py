@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from ._config import Config
-from ._errors import STARTUP_FAILURE, StartupError
+from ._errors import STARTUP_FAILURE, NotStarted
 from ._lifespan import Lifespan
 from ._logging import error_logger
 from ._server import Server
@@ -34,7 +34,7 @@ def serve(*args: Any, **kwargs: Any) -> None:
     Takes what `Config` takes.
 
     Raises:
-        ConfigError: An option has a value that cannot be meant.
+        ValueError: An option has a value that cannot be meant.
         SystemExit: The server could not start; the status is 3.
 
     Example:
@@ -97,7 +97,7 @@ def check(config: Config) -> int:
         config.load_app()
         if not _run.run(start_and_stop(), loop_factory=config.loop_factory()):
             return STARTUP_FAILURE
-    except StartupError:
+    except NotStarted:
         return STARTUP_FAILURE
     except KeyboardInterrupt:
         return STARTUP_FAILURE

@@ -18,7 +18,7 @@ from ._ansi import styled
 from ._binding import BindError, Binding, bind_all
 from ._child import Child, first_of, written_orders
 from ._config import Config
-from ._errors import STARTUP_FAILURE, ConfigError
+from ._errors import STARTUP_FAILURE
 from ._logging import error_logger
 from ._server import log_running
 from ._supervisor import log_parent, seconds_to_end
@@ -48,7 +48,7 @@ class Reloader:
         try:
             self._orders = written_orders(self.config)
             self._binding = bind_all(self.config.addresses)
-        except (BindError, ConfigError) as error:
+        except (BindError, ValueError) as error:
             error_logger.error(error)
             return STARTUP_FAILURE
         try:

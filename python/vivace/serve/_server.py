@@ -22,14 +22,12 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Any, overload
 
-from .. import _run
 from .._loop import EventLoop
 from .._native import HttpService
 from . import _notify
@@ -37,10 +35,11 @@ from ._addresses import Descriptor
 from ._ansi import styled
 from ._binding import BindError, Binding, Bound, bind_all, describe
 from ._config import Config
-from ._errors import STARTUP_FAILURE, StartupError
+from ._errors import NotStarted, StartupError
 from ._lifespan import Lifespan
 from ._logging import error_logger
 from ._recycling import Recycling
+from ._running import run_to_the_end
 from ._signals import captured_signals
 
 __all__ = ["Server", "log_running"]
@@ -56,6 +55,7 @@ _SECONDS_OF_SILENCE = 0.1
 
 # What was cancelled may clean up for so long, then its connection is closed under it.
 _SECONDS_TO_CLEAN_UP = 5.0
+_INTERVAL = 0.05
 
 
 class Server:
@@ -88,8 +88,14 @@ class Server:
         self._should_exit = False
         self._force_exit = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
         # Set when one of the two wishes above changes.
         self._changed = asyncio.Event()
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """The sockets that are listened on, to ask for their addresses."""
+        return [sock for _, sock in self._listeners]
 
     @property
     def should_exit(self) -> bool:
@@ -118,16 +124,16 @@ class Server:
             sockets: Listen on these instead of the configuration's addresses.
 
         Raises:
-            SystemExit: The server could not start; the status is 3.
+            StartupError: The server could not start; the exit status is 3.
         """
         try:
             # Before there is a loop, as an application may expect when it is imported.
             self.config.load_app()
             loop_factory = self.config.loop_factory()
             with self.capture_signals():
-                _run.run(self.serve(sockets), loop_factory=loop_factory)
-        except StartupError:
-            sys.exit(STARTUP_FAILURE)
+                run_to_the_end(self._serve(sockets), loop_factory)
+        except NotStarted as error:
+            raise StartupError(f"{error}") from None
 
     async def serve(
         self, sockets: Sequence[socket.socket] | None = None, *, handle_signals: bool = False
@@ -140,20 +146,24 @@ class Server:
                 did before. That is possible in the main thread only.
 
         Raises:
-            StartupError: The server could not start. The reason has been logged.
+            StartupError: The server could not start. The reason has been logged. Like uvicorn's
+                it ends a program that does not catch it, with status 3.
             RuntimeError: The running loop is not vivace's.
         """
-        if handle_signals:
-            with self.capture_signals():
+        try:
+            if handle_signals:
+                with self.capture_signals():
+                    await self._serve(sockets)
+            else:
                 await self._serve(sockets)
-        else:
-            await self._serve(sockets)
+        except NotStarted as error:
+            raise StartupError(f"{error}") from None
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Bind, let the application start, and listen.
 
         Raises:
-            StartupError: One of these failed. The reason has been logged.
+            NotStarted: One of these failed. The reason has been logged.
         """
         config = self.config
         self._bind(sockets)
@@ -164,13 +174,21 @@ class Server:
             asgi_version="2.0" if config.interface == "asgi2" else "3.0",
             startup_timeout=config.timeout_startup,
             shutdown_timeout=config.shutdown_timeout,
+            is_ending=self._is_ending,
         )
         await self._start_application(self.lifespan)
-        # Not before: the application may have changed the logs.
-        self.service = HttpService(app, config.settings(), self.lifespan.state)
-        self.service.on_served = self._served_enough
-        if not self.should_exit:
-            await self._open()
+        try:
+            # Not before: the application may have changed the logs.
+            self.service = HttpService(app, config.settings(), self.lifespan.state)
+            self.service.on_served = self._served_enough
+            if not self.should_exit:
+                await self._open()
+        except BaseException as error:
+            await self.lifespan.shutdown()
+            if isinstance(error, OSError):
+                error_logger.error(error)
+                raise NotStarted(f"{error}") from error
+            raise
         self.started = True
 
     async def main_loop(self) -> None:
@@ -200,6 +218,8 @@ class Server:
                 sock.close()
             await self._finish_requests(self.service)
         finally:
+            # The lines of what was answered stand before those of the end.
+            self.service.close_log()
             await self.lifespan.shutdown()
 
     def capture_signals(self) -> AbstractContextManager[None]:
@@ -244,7 +264,7 @@ class Server:
             self._binding = bind_all(self.config.addresses)
         except BindError as error:
             error_logger.error(error)
-            raise StartupError(f"{error}") from error
+            raise NotStarted(f"{error}") from error
 
     async def _open(self) -> None:
         """Ready: listen."""
@@ -275,7 +295,7 @@ class Server:
                 f"vivace serves on its own loop, and this is {type(loop).__module__}."
                 f"{type(loop).__qualname__}: start the program with vivace.run(main())"
             )
-        self._loop = loop
+        self._loop, self._task = loop, asyncio.current_task()
         try:
             self._log_process("Started")
             await self.startup(sockets)
@@ -286,7 +306,7 @@ class Server:
                 await self.shutdown(sockets)
             self._log_process("Finished")
         finally:
-            self._loop = None
+            self._loop = self._task = None
             self._binding.close()
             self._binding.remove_paths()
 
@@ -303,7 +323,7 @@ class Server:
                 starting.cancel()
                 await asyncio.wait([starting])
         if starting.cancelled():
-            raise StartupError("Application startup was given up.")
+            raise NotStarted("Application startup was given up.")
         starting.result()
 
     async def _listen(self, sock: socket.socket, *, shared: bool = False) -> asyncio.Server:
@@ -341,6 +361,10 @@ class Server:
         while callback is not None:
             await callback()
             await asyncio.sleep(self.config.timeout_notify)
+
+    def _is_ending(self) -> bool:
+        """Whether the server is to end, or the task that it runs in."""
+        return self.should_exit or (self._task is not None and self._task.cancelling() > 0)
 
     def _tell_of_change(self) -> None:
         loop = self._loop
@@ -436,7 +460,10 @@ class Server:
             error_logger.error(
                 "Cancel %s running task(s), timeout graceful shutdown exceeded", cancelled
             )
-        await asyncio.wait([closed], timeout=_SECONDS_TO_CLEAN_UP)
+        # Their connections stay until they are done; those of others need not be waited for.
+        deadline = time.monotonic() + _SECONDS_TO_CLEAN_UP
+        while service.requests and time.monotonic() < deadline:
+            await asyncio.wait([closed], timeout=_INTERVAL)
         service.abort()
         await asyncio.wait([closed], timeout=_SECONDS_OF_SILENCE)
         closed.cancel()
@@ -447,7 +474,8 @@ def log_running(config: Config, binding: Binding) -> None:
     scheme = "https" if config.is_ssl else "http"
     for bound in binding.bound:
         form, arguments = describe(bound, scheme)
-        message = "Vivace running on {} (Press CTRL+C to quit)"
+        # uvicorn's words, its name included: programs wait for this line.
+        message = "Uvicorn running on {} (Press CTRL+C to quit)"
         error_logger.info(
             message.format(form),
             *arguments,

@@ -11,19 +11,14 @@ from __future__ import annotations
 import mimetypes
 import os
 import stat
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
+from ._asgi_types import Application, Receive, Scope, Send
 from ._conditions import Validators, is_not_modified, precondition_fails, requested_range
 
 __all__ = ["StaticFiles"]
-
-_Message = dict[str, Any]
-_Receive = Callable[[], Awaitable[_Message]]
-_Send = Callable[[_Message], Awaitable[None]]
-_App = Callable[[_Message, _Receive, _Send], Awaitable[None]]
 
 # Encodings with the ending of their files, the smallest first.
 _VARIANTS = (("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz"))
@@ -52,7 +47,7 @@ class StaticFiles:
         NotADirectoryError: A folder is not there.
     """
 
-    def __init__(self, app: _App, routes: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, app: Application, routes: Sequence[tuple[str, str]]) -> None:
         self._app = app
         self._routes: list[tuple[str, str]] = []
         for route, folder in routes:
@@ -62,7 +57,7 @@ class StaticFiles:
         # The longest route first: it is the most special one.
         self._routes.sort(key=lambda pair: len(pair[0]), reverse=True)
 
-    async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             path: str = scope["path"]
             for route, folder in self._routes:
@@ -72,7 +67,7 @@ class StaticFiles:
         await self._app(scope, receive, send)
 
 
-async def _respond(scope: _Message, send: _Send, folder: str, path: str) -> None:
+async def _respond(scope: Scope, send: Send, folder: str, path: str) -> None:
     if scope["method"] not in ("GET", "HEAD"):
         await _plain(send, 405, [(b"allow", b"GET, HEAD")])
         return
@@ -154,8 +149,8 @@ def _accepts(accepted: str, encoding: str) -> bool:
 
 
 async def _send_file(
-    scope: _Message,
-    send: _Send,
+    scope: Scope,
+    send: Send,
     path: str,
     headers: dict[str, str],
     file: _File,
@@ -202,7 +197,7 @@ async def _send_file(
 
 
 async def _send_part(
-    send: _Send, file: _File, fields: list[tuple[bytes, bytes]], start: int, end: int
+    send: Send, file: _File, fields: list[tuple[bytes, bytes]], start: int, end: int
 ) -> None:
     fields.append((b"content-range", b"bytes %d-%d/%d" % (start, end - 1, file.size)))
     fields.append((b"content-length", b"%d" % (end - start)))
@@ -217,7 +212,7 @@ async def _send_part(
         await send({"type": "http.response.body", "body": piece, "more_body": more})
 
 
-async def _plain(send: _Send, status: int, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+async def _plain(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
     """A response without a file."""
     text = {404: b"Not Found", 405: b"Method Not Allowed"}.get(status, b"")
     fields = [(b"content-type", b"text/plain; charset=utf-8"), *headers]

@@ -8,8 +8,8 @@ Each worker has a place, and a task here that keeps the place taken:
 
 Nobody accepts connections before all workers of the first start are ready, and a worker is ended
 only when its successor is. A worker that dies is replaced at once the first time, and later the
-longer it keeps dying. One that cannot start ends the parent if that happens in the first start,
-and is tried again otherwise: the others serve.
+longer it keeps dying. One that says that it cannot start ends the parent if that happens in the
+first start, and is tried again otherwise: the others serve.
 
 Signals: INT and TERM end everything, a second INT without waiting, a third by force; HUP replaces
 all workers one after the other; TTIN adds a place, TTOU takes one away.
@@ -33,7 +33,7 @@ from ._ansi import styled
 from ._binding import BindError, Binding, Bound, another, bind_all
 from ._child import Child, first_of, written_orders
 from ._config import Config
-from ._errors import STARTUP_FAILURE, ConfigError
+from ._errors import STARTUP_FAILURE
 from ._logging import error_logger
 from ._queues import Change, Queues
 from ._server import log_running
@@ -108,7 +108,7 @@ class Supervisor:
         try:
             self._orders = written_orders(self.config)
             self._binding = bind_all(self.config.addresses, reuse_port=True)
-        except (BindError, ConfigError) as error:
+        except (BindError, ValueError) as error:
             error_logger.error(error)
             return STARTUP_FAILURE
         try:
@@ -161,39 +161,47 @@ class Supervisor:
         return Child(self._orders, f"{self.config.app}")
 
     async def _first_start(self) -> bool:
-        """Start all workers, and let them accept when all are ready."""
+        """Start all workers, and let them accept when all are ready.
+
+        Those that die before are left to their keepers. False if one cannot start at all.
+        """
+        children = []
         for place in self._places:
             place.child = self._start_child()
-        for place in self._places:
-            assert place.child is not None
-            ready = asyncio.ensure_future(place.child.is_ready())
-            ending = asyncio.ensure_future(self._ending.wait())
-            failed = [
-                asyncio.ensure_future(child.ended.wait())
-                for child in (other.child for other in self._places)
-                if child is not None
-            ]
-            try:
-                await asyncio.wait([ready, ending, *failed], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for waiting in (ready, ending, *failed):
-                    waiting.cancel()
-            if self._ending.is_set():
-                return True
-            for other in self._places:
-                if other.child is not None and other.child.ended.is_set():
-                    error_logger.error(
-                        "Child process [%d] failed to start, stopping the parent process.",
-                        other.child.pid,
-                    )
-                    return False
-        self._apply(self._queues.up(*(place.number for place in self._places)))
-        for place in self._places:
+            children.append(place.child)
+        waiting: list[asyncio.Future[Any]] = [
+            asyncio.gather(*(child.is_ready() for child in children)),
+            asyncio.ensure_future(self._ending.wait()),
+            *(asyncio.ensure_future(self._fails_to_start(child)) for child in children),
+        ]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
+        if self._ending.is_set():
+            return True
+        for child in children:
+            if child.status == STARTUP_FAILURE and not child.ready.is_set():
+                error_logger.error(
+                    "Child process [%d] failed to start, stopping the parent process.", child.pid
+                )
+                return False
+        ready = [place for place in self._places if place.child and place.child.serving]
+        self._apply(self._queues.up(*(place.number for place in ready)))
+        for place in ready:
             self._give_shared(place)
+        for place in self._places:
             place.keeper = asyncio.ensure_future(self._keep(place))
         log_running(self.config, self._binding)
         _notify.notify_ready()
         return True
+
+    async def _fails_to_start(self, child: Child) -> None:
+        """Wait until it ends, saying that it could not start; for ever otherwise."""
+        await child.ended.wait()
+        if child.ready.is_set() or child.status != STARTUP_FAILURE:
+            await asyncio.get_running_loop().create_future()
 
     # Sockets.
 
@@ -226,14 +234,15 @@ class Supervisor:
         while True:
             child = place.child
             if child is None or not child.ready.is_set():
-                # A new place.
+                # A new place, or one whose first worker has died.
+                if child is not None:
+                    self._report_death(place, child)
                 await self._fill(place)
                 continue
             await first_of(child.ended, child.retiring, place.asked)
             if child.ended.is_set():
-                error_logger.info("Child process [%d] died", child.pid)
                 self._apply(self._queues.down(place.number))
-                self._count_death(place, child)
+                self._report_death(place, child)
                 await self._fill(place)
             elif not await self._replace(place):
                 # It goes on serving. If it wants to go, it will want so again.
@@ -248,8 +257,7 @@ class Supervisor:
                 self._apply(self._queues.up(place.number))
                 self._give_shared(place)
                 return
-            error_logger.error("Child process [%d] failed to start.", child.pid)
-            self._count_death(place, child)
+            self._report_death(place, child)
 
     async def _replace(self, place: _Place) -> bool:
         """Start a successor, and let the worker go when it serves. False if it does not."""
@@ -276,8 +284,16 @@ class Supervisor:
             place.answer(ready)
             return ready
 
+    def _report_death(self, place: _Place, child: Child) -> None:
+        if child.status == STARTUP_FAILURE:
+            error_logger.error("Child process [%d] failed to start.", child.pid)
+        else:
+            error_logger.info("Child process [%d] died", child.pid)
+        self._count_death(place, child)
+
     def _count_death(self, place: _Place, child: Child) -> None:
         lived = time.monotonic() - child.started_at
+        # The one that has just died does not count against its successor if it lived long.
         place.deaths = 0 if lived > _SECONDS_OF_A_GOOD_LIFE else place.deaths + 1
 
     async def _watch_health(self) -> None:

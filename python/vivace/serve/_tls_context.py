@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ._errors import ConfigError
-
 __all__ = ["ALPN_HTTP2", "ContextFactory", "TlsFiles", "make_context"]
 
 ALPN_HTTP2 = ["h2", "http/1.1"]
@@ -37,10 +35,10 @@ class TlsFiles:
         """Make a context.
 
         Raises:
-            ConfigError: A file cannot be read or does not fit, or a value is none of OpenSSL's.
+            ValueError: A file cannot be read or does not fit, or a value is none of OpenSSL's.
         """
         if not self.certfile:
-            raise ConfigError("TLS needs a certificate: ssl_certfile is missing")
+            raise ValueError("TLS needs a certificate: ssl_certfile is missing")
         try:
             context = ssl.SSLContext(self.version)
             self.load_certificate(context)
@@ -55,7 +53,7 @@ class TlsFiles:
             names = ", ".join(
                 os.fspath(name) for name in (self.certfile, self.keyfile, self.ca_certs) if name
             )
-            raise ConfigError(f"TLS with {names}: {error}") from error
+            raise ValueError(f"TLS with {names}: {error}") from error
         return context
 
     def load_certificate(self, context: ssl.SSLContext) -> None:
@@ -84,7 +82,7 @@ def make_context(
         factory: The user's own way to make a context.
 
     Raises:
-        ConfigError: The context cannot be made.
+        ValueError: The context cannot be made.
         TypeError: The factory returned something else.
     """
     if factory is not None:

@@ -23,6 +23,9 @@ const LINGER: usize = 16 * 1024 * 1024;
 /// How long that may take, in seconds.
 const LINGER_SECONDS: f64 = 2.0;
 
+/// A head that is on its way when the service ends has so many seconds to arrive.
+const LAST_HEADER_SECONDS: f64 = 1.0;
+
 impl Instance<Connection> {
     /// Whether the connection ends with the response of this exchange.
     pub(super) fn closes_after(&self, exchange: &Instance<Exchange>) -> bool {
@@ -165,7 +168,12 @@ impl Instance<Connection> {
     pub(super) fn drain(&self) -> Result<()> {
         self.last.set(true);
         match self.mode.get() {
-            Mode::Http if !self.exchange.is_some() => self.close(),
+            Mode::Http if self.exchange.is_some() => Ok(()),
+            // It was made for a request, or has sent a part of one: closing would reset that.
+            Mode::Http if self.deadlines.is_set(Late::Header) => {
+                self.await_within(Late::Header, LAST_HEADER_SECONDS)
+            }
+            Mode::Http => self.close(),
             Mode::Draining => self.linger(),
             Mode::WebSocket => self.websocket_restart(),
             _ => Ok(()),
