@@ -4,7 +4,7 @@
 //!
 //! 1. `poll_budget`: is it time to look at the file descriptors, and may that wait?
 //! 2. `fd_table`: who is to hear of a descriptor that became ready;
-//! 3. `timers`: which deadlines have passed;
+//! 3. `timers`: which deadlines have passed, and `wake_spacing`: when to wake up for the next;
 //! 4. `inbox`: what other threads have asked for;
 //! 5. `ready`: the callbacks to run in this turn, and only those that were there when it began.
 //!
@@ -22,3 +22,4 @@ pub mod ready;
 pub mod stream;
 mod sync;
 pub mod timers;
+pub mod wake_spacing;

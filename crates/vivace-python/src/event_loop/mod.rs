@@ -27,6 +27,7 @@ use vivace_core::inbox::{Inbox, Wake};
 use vivace_core::poll_budget::PollBudget;
 use vivace_core::ready::ReadyQueue;
 use vivace_core::timers::Timers;
+use vivace_core::wake_spacing::WakeSpacing;
 use vivace_sys::poller::Poller;
 use vivace_sys::wake_fd::WakeFd;
 
@@ -71,6 +72,7 @@ pub(crate) struct TaskCreation {
 pub(crate) struct Loop {
     ready: ReadyQueue<Entry>,
     timers: RefCell<Timers<Ref<TimerHandle>>>,
+    spacing: RefCell<WakeSpacing>,
     inbox: Inbox<Crossing<Entry>>,
     budget: RefCell<PollBudget>,
     waiting: RefCell<Option<Arc<Waiting>>>,
@@ -180,6 +182,7 @@ impl Class for Loop {
         Self {
             ready: ReadyQueue::default(),
             timers: RefCell::default(),
+            spacing: RefCell::default(),
             inbox: Inbox::default(),
             budget: RefCell::default(),
             waiting: RefCell::new(None),

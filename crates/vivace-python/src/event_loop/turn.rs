@@ -65,8 +65,7 @@ fn turn(this: &Instance<Loop>) -> Result<()> {
 /// Looks at the descriptors, and waits if there is nothing else to do.
 #[inline]
 fn poll(this: &Instance<Loop>) -> Result<()> {
-    let busy = !this.ready.is_empty() || this.flags.stopping.get() || this.inbox.is_filled();
-    if busy {
+    if is_busy(this)? {
         if !this.budget.borrow_mut().is_due(ticks) {
             return Ok(());
         }
@@ -83,6 +82,19 @@ fn poll(this: &Instance<Loop>) -> Result<()> {
     // Whatever ended the wait: what comes of it may well be more of the same.
     this.budget.borrow_mut().looked(reading(), 1);
     Ok(())
+}
+
+/// Whether there is something to do that needs no waiting.
+#[inline]
+fn is_busy(this: &Instance<Loop>) -> Result<bool> {
+    if !this.ready.is_empty() || this.flags.stopping.get() || this.inbox.is_filled() {
+        return Ok(true);
+    }
+    let first = this.timers.borrow().first();
+    match first {
+        Some(when) => Ok(when <= scheduling::now(this)?),
+        None => Ok(false),
+    }
 }
 
 fn reading() -> Reading {
@@ -126,6 +138,7 @@ fn wait(this: &Instance<Loop>) -> Result<()> {
     let timeout = match next_deadline(this) {
         None => Timeout::Never,
         Some(when) => {
+            let when = this.spacing.borrow().wake_up_at(when);
             let seconds = (when - scheduling::now(this)?).min(MAXIMUM_WAIT);
             if seconds <= 0.0 {
                 return Ok(());
@@ -176,17 +189,21 @@ fn queue_due_timers(this: &Instance<Loop>) -> Result<()> {
         return Ok(());
     }
     let now = scheduling::now(this)?;
+    let mut due = 0;
     loop {
         let popped = this.timers.borrow_mut().pop(now, |timer| timer.is_cancelled());
         match popped {
             Some(Popped::Due(timer)) => {
                 timer.unschedule();
                 this.ready.push(Entry::Timer(timer));
+                due += 1;
             }
             Some(Popped::Cancelled(timer)) => timer.unschedule(),
-            None => return Ok(()),
+            None => break,
         }
     }
+    this.spacing.borrow_mut().were_due(now, due);
+    Ok(())
 }
 
 #[inline(always)]
