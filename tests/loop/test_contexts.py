@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
+import weakref
 
 import pytest
 from support.sockets import tcp_pair
@@ -317,3 +319,147 @@ def test_runner_context(loop_factory):
 
         assert runner.run(reads()) == "main"
     assert variable.get() == "default"
+
+
+@pytest.mark.parametrize("schedule", SCHEDULE.values(), ids=SCHEDULE)
+def test_a_change_stays_in_the_context_of_its_callback(loop, schedule):
+    """Scheduled under equal variables, each callback still has its own, whenever one asks."""
+    if not hasattr(asyncio.Handle, "get_context"):  # 3.12
+        pytest.skip("handles do not show their context")
+    seen = []
+
+    def changes(value):
+        variable.set(value)
+        seen.append(handles[value].get_context()[variable])
+
+    handles = {value: schedule(loop, changes, value) for value in "abc"}
+    contexts = [handles["b"].get_context()]
+    loop.call_later(0.005, loop.stop)
+    loop.run_forever()
+    assert seen == ["a", "b", "c"]
+    contexts += [handle.get_context() for handle in handles.values()]
+    assert [context[variable] for context in contexts] == ["b", "a", "b", "c"]
+    assert contexts[0] is contexts[2]
+    assert variable not in contextvars.copy_context()
+
+
+def test_a_context_shown_is_the_one_that_is_used(loop):
+    """Whenever somebody asks for it."""
+    if not hasattr(asyncio.Handle, "get_context"):  # 3.12
+        pytest.skip("handles do not show their context")
+    seen = []
+
+    def asks():
+        seen.append(handle.get_context())
+        variable.set("set after asking")
+
+    handle = loop.call_soon(asks)
+    other = loop.call_soon(lambda: seen.append(variable.get()))
+    spin(loop)
+    assert handle.get_context() is seen[0]
+    assert seen[0][variable] == "set after asking"
+    assert seen[1] == "default"
+    assert variable not in other.get_context()
+
+
+def test_tokens_outlive_the_step(run):
+    """A variable set in one step is reset in a later one; another task sees none of it."""
+
+    async def sets_and_resets():
+        token = variable.set("set")
+        await asyncio.sleep(0)
+        inside = variable.get()
+        variable.reset(token)
+        await asyncio.sleep(0)
+        return inside, variable.get()
+
+    async def looks():
+        return [(await asyncio.sleep(0), variable.get())[1] for _ in range(6)]
+
+    async def main():
+        return await asyncio.gather(sets_and_resets(), looks(), sets_and_resets(), looks())
+
+    assert run(main()) == [("set", "default"), ["default"] * 6] * 2
+
+
+def test_a_token_of_another_task(run):
+    """Two tasks made under equal variables do not share a context."""
+    tokens = []
+
+    async def sets():
+        tokens.append(variable.set("set"))
+
+    async def resets():
+        await asyncio.sleep(0)
+        with pytest.raises(ValueError, match="different Context"):
+            variable.reset(tokens[0])
+
+    async def main():
+        await asyncio.gather(sets(), resets())
+
+    run(main())
+
+
+def test_a_token_that_is_used_up(run):
+    """Set and reset in one step: the task goes on in a context of its own."""
+
+    async def child(number):
+        values = []
+        for step in range(5):
+            token = variable.set(f"{number}.{step}")
+            values.append(variable.get())
+            variable.reset(token)
+            await asyncio.sleep(0)
+            values.append(variable.get())
+        return values
+
+    async def main():
+        return await asyncio.gather(*[child(number) for number in range(3)])
+
+    for number, values in enumerate(run(main())):
+        assert values[::2] == [f"{number}.{step}" for step in range(5)]
+        assert set(values[1::2]) == {"default"}
+
+
+def test_nested_runs_of_callbacks(loop):
+    """A callback that runs another handle by hand: each in its own context."""
+    seen = []
+    inner = loop.call_soon(lambda: (variable.set("inner"), seen.append(variable.get())))
+
+    def outer():
+        variable.set("outer")
+        inner._run()
+        seen.append(variable.get())
+
+    loop.call_soon(outer)
+    last = loop.call_soon(lambda: seen.append(variable.get()))
+    spin(loop)
+    assert seen == ["inner", "inner", "outer", "default"]
+    assert not last.cancelled()
+
+
+def test_values_die_with_those_who_could_see_them(run):
+    """Neither a callback nor a task that is gone keeps the value of a variable alive."""
+
+    class Value:
+        pass
+
+    async def child():
+        await asyncio.sleep(0)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        value = Value()
+        token = variable.set(value)
+        loop.call_soon(lambda: None)
+        task = loop.create_task(child())
+        variable.reset(token)
+        witness = weakref.ref(value)
+        del value, token
+        await task
+        del task
+        await asyncio.sleep(0)
+        gc.collect()
+        return witness()
+
+    assert run(main()) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import weakref
 
@@ -146,3 +147,22 @@ def test_a_view_of_lent_memory_that_is_kept(tmp_path, certificates) -> None:
         str(certificates.authority),
         str(certificates.server),
     )
+
+
+def contexts() -> int:
+    """How many contexts there are in the process."""
+    return sum(type(thing) is contextvars.Context for thing in gc.get_objects())
+
+
+def test_callbacks_under_equal_variables_share_a_context_until_they_run() -> None:
+    """A thousand callbacks take a few contexts, on every Python: their places were found."""
+    loop = vivace.new_event_loop()
+    before = contexts()
+    handles = [loop.call_soon(int) for _ in range(1000)]
+    handles += [loop.call_later(0, int) for _ in range(1000)]
+    assert contexts() - before <= 2
+    loop.call_later(0.001, loop.stop)
+    loop.run_forever()
+    assert contexts() - before <= 2
+    del handles
+    loop.close()

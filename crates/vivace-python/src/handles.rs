@@ -4,13 +4,14 @@
 //! there: those read the attributes that the getters below provide. Up to three arguments are
 //! kept inline; a tuple is made when somebody asks for `_args`.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ops::Deref;
 
 use crate::event_loop::Loop;
+use crate::ffi::context::Contexts;
 use crate::ffi::{
-    Class, ClassBuilder, ClassCell, Instance, Object, Owned, Ref, Result, Slot, Visitor, allocate,
-    imports, text,
+    Class, ClassBuilder, ClassCell, Environment, Instance, Object, Owned, Ref, Result, Slot,
+    Visitor, allocate, imports, text,
 };
 use crate::ffi::{function, thread};
 
@@ -42,58 +43,65 @@ const INLINE: usize = 3;
 /// The arguments of a callback.
 #[derive(Default)]
 struct Arguments {
+    /// The arguments; or, if there are more, one tuple of them.
     inline: [Slot; INLINE],
-    count: Cell<u8>,
-    tuple: Slot,
+    kept: Cell<Kept>,
+}
+
+/// How arguments are kept.
+#[derive(Clone, Copy, Default)]
+enum Kept {
+    #[default]
+    None,
+    One,
+    Two,
+    Three,
+    Tuple,
 }
 
 impl Arguments {
+    #[inline(always)]
     fn new(args: &[&Object]) -> Result<Self> {
-        let arguments = Self::default();
-        if args.len() <= INLINE {
-            for (slot, arg) in arguments.inline.iter().zip(args) {
-                slot.set(arg.new_ref());
-            }
-            arguments.count.set(args.len() as u8);
-        } else {
-            arguments.tuple.set(text::tuple(args)?);
-        }
-        Ok(arguments)
+        let slot = |arg: &Object| Slot::new(arg.new_ref());
+        let (inline, kept) = match args {
+            [] => ([Slot::empty(), Slot::empty(), Slot::empty()], Kept::None),
+            [a] => ([slot(a), Slot::empty(), Slot::empty()], Kept::One),
+            [a, b] => ([slot(a), slot(b), Slot::empty()], Kept::Two),
+            [a, b, c] => ([slot(a), slot(b), slot(c)], Kept::Three),
+            _ => ([Slot::new(text::tuple(args)?), Slot::empty(), Slot::empty()], Kept::Tuple),
+        };
+        Ok(Self { inline, kept: Cell::new(kept) })
     }
 
     /// `callback(*args)`, with references of its own: the callback may cancel its handle.
     #[inline(always)]
     fn call(&self, callback: &Object) -> Result<Owned> {
-        if let Some(tuple) = self.tuple.get() {
-            return callback.call_tuple(&tuple);
-        }
         let [first, second, third] = &self.inline;
-        match (self.count.get(), first.get(), second.get(), third.get()) {
-            (1, Some(a), _, _) => callback.call(&[&a]),
-            (2, Some(a), Some(b), _) => callback.call(&[&a, &b]),
-            (3, Some(a), Some(b), Some(c)) => callback.call(&[&a, &b, &c]),
+        match (self.kept.get(), first.get(), second.get(), third.get()) {
+            (Kept::One, Some(a), _, _) => callback.call(&[&a]),
+            (Kept::Two, Some(a), Some(b), _) => callback.call(&[&a, &b]),
+            (Kept::Three, Some(a), Some(b), Some(c)) => callback.call(&[&a, &b, &c]),
+            (Kept::Tuple, Some(tuple), _, _) => callback.call_tuple(&tuple),
             _ => callback.call(&[]),
         }
     }
 
     fn as_tuple(&self) -> Result<Owned> {
-        if let Some(tuple) = self.tuple.get() {
+        let [first, ..] = &self.inline;
+        if let (Kept::Tuple, Some(tuple)) = (self.kept.get(), first.get()) {
             return Ok(tuple);
         }
-        let held: Vec<Owned> =
-            self.inline[..self.count.get() as usize].iter().filter_map(Slot::get).collect();
+        let held: Vec<Owned> = self.inline.iter().filter_map(Slot::get).collect();
         text::tuple(&held.iter().map(|arg| &**arg).collect::<Vec<_>>())
     }
 
     fn traverse(&self, visitor: &mut Visitor) {
         self.inline.iter().for_each(|slot| visitor.slot(slot));
-        visitor.slot(&self.tuple);
     }
 
     fn clear(&self) {
+        self.kept.set(Kept::None);
         self.inline.iter().for_each(Slot::clear);
-        self.count.set(0);
-        self.tuple.clear();
     }
 }
 
@@ -102,51 +110,49 @@ impl Arguments {
 pub(crate) struct Handle {
     callback: Slot,
     arguments: Arguments,
-    context: Slot,
+    environment: Environment,
     event_loop: Slot<Ref<Loop>>,
-    source_traceback: Slot,
-    repr: Slot,
     cancelled: Cell<bool>,
-    /// Made by `call_soon_threadsafe`: from CPython 3.14 on, cancelling it while it runs in
-    /// another thread waits for the end of the run.
-    guarded: Cell<bool>,
-    /// The thread that runs a guarded handle; 0 while none does.
-    running: Cell<u64>,
+    /// In debug mode only.
+    debug: OnceCell<Box<Debug>>,
+}
+
+/// What a handle remembers in debug mode.
+#[derive(Default)]
+struct Debug {
+    source_traceback: Slot,
+    /// How it looked before it was cancelled, while the callback could be seen.
+    repr: Slot,
 }
 
 impl Handle {
-    /// Waits until no other thread runs the handle.
-    fn wait_for_run(&self) -> Result<()> {
-        if !self.guarded.get() {
-            return Ok(());
-        }
-        let me = thread::ident();
-        while self.running.get() != 0 && self.running.get() != me {
-            thread::detached(run_gate::wait);
-            thread::check_signals()?;
-        }
-        Ok(())
-    }
-
+    #[inline(always)]
     pub(crate) fn new(
         event_loop: &Instance<Loop>,
         callback: &Object,
         args: &[&Object],
-        context: Owned,
+        environment: Environment,
     ) -> Result<Self> {
         let handle = Self {
             callback: Slot::new(callback.new_ref()),
             arguments: Arguments::new(args)?,
-            context: Slot::new(context),
+            environment,
             event_loop: Slot::new(event_loop.counted()),
-            ..Self::default()
+            cancelled: Cell::new(false),
+            debug: OnceCell::new(),
         };
         if event_loop.debug() {
-            handle.source_traceback.set(imports().extract_stack.call(&[])?);
+            handle.debug().source_traceback.set(imports().extract_stack.call(&[])?);
         }
         Ok(handle)
     }
 
+    #[cold]
+    fn debug(&self) -> &Debug {
+        self.debug.get_or_init(Box::default)
+    }
+
+    #[inline(always)]
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.get()
     }
@@ -161,39 +167,11 @@ impl Handle {
         })
     }
 
-    /// Runs the callback in its context, errors and all.
+    /// Runs the callback in its context.
     #[inline(always)]
-    pub(crate) fn run(&self) -> Result<()> {
-        let (Some(callback), Some(context)) = (self.callback.get(), self.context.get()) else {
-            return Ok(());
-        };
-        if self.guarded.get() {
-            return self.run_guarded(&callback, &context);
-        }
-        crate::ffi::context::run_in(&context, || self.arguments.call(&callback)).map(drop)
-    }
-
-    fn run_guarded(&self, callback: &Object, context: &Object) -> Result<()> {
-        let outer = self.running.replace(thread::ident());
-        let run = || self.arguments.call(callback);
-        let outcome = crate::ffi::context::run_in(context, run).map(drop);
-        self.running.set(outer);
-        run_gate::open();
-        outcome
-    }
-
-    /// Cancels, once. Says whether it was this call that did.
-    fn cancel(&self, object: &Object) -> Result<bool> {
-        self.wait_for_run()?;
-        if self.cancelled.replace(true) {
-            return Ok(false);
-        }
-        if self.event_loop.get().is_some_and(|event_loop| event_loop.debug()) {
-            // Kept for debugging, while the callback can still be seen.
-            self.repr.set(text::string(&text::repr(object)?)?);
-        }
-        self.forget();
-        Ok(true)
+    fn call(&self, contexts: &Contexts) -> Result<()> {
+        let Some(callback) = self.callback.get() else { return Ok(()) };
+        self.environment.run(contexts, || self.arguments.call(&callback)).map(drop)
     }
 
     /// Lets go of the callback and its arguments.
@@ -205,18 +183,22 @@ impl Handle {
     fn traverse_fields(&self, visitor: &mut Visitor) {
         visitor.slot(&self.callback);
         self.arguments.traverse(visitor);
-        visitor.slot(&self.context);
+        self.environment.traverse(visitor);
         visitor.slot(&self.event_loop);
-        visitor.slot(&self.source_traceback);
-        visitor.slot(&self.repr);
+        if let Some(debug) = self.debug.get() {
+            visitor.slot(&debug.source_traceback);
+            visitor.slot(&debug.repr);
+        }
     }
 
     fn clear_fields(&self) {
         self.forget();
-        self.context.clear();
+        self.environment.clear();
         self.event_loop.clear();
-        self.source_traceback.clear();
-        self.repr.clear();
+        if let Some(debug) = self.debug.get() {
+            debug.source_traceback.clear();
+            debug.repr.clear();
+        }
     }
 }
 
@@ -225,6 +207,17 @@ pub(crate) trait AsHandle: Sized + 'static {
     fn cell() -> &'static ClassCell;
     fn empty() -> Self;
     fn handle(&self) -> &Handle;
+
+    /// Runs the callback in its context; what it raises is for the caller.
+    #[inline(always)]
+    fn run(&self, contexts: &Contexts) -> Result<()> {
+        self.handle().call(contexts)
+    }
+
+    /// Waits until no other thread runs the handle.
+    fn wait_for_run(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl<T: AsHandle> Class for T {
@@ -262,12 +255,13 @@ impl AsHandle for Handle {
 /// runs it waits for the end of the run.
 pub(crate) struct ThreadSafeHandle {
     handle: Handle,
+    /// The thread that runs it; 0 while none does.
+    runner: Cell<u64>,
 }
 
 impl ThreadSafeHandle {
     pub(crate) fn new(handle: Handle) -> Self {
-        handle.guarded.set(true);
-        Self { handle }
+        Self { handle, runner: Cell::new(0) }
     }
 }
 
@@ -283,6 +277,21 @@ impl AsHandle for ThreadSafeHandle {
     #[inline(always)]
     fn handle(&self) -> &Handle {
         &self.handle
+    }
+    fn run(&self, contexts: &Contexts) -> Result<()> {
+        let outer = self.runner.replace(thread::ident());
+        let outcome = self.handle.call(contexts);
+        self.runner.set(outer);
+        run_gate::open();
+        outcome
+    }
+    fn wait_for_run(&self) -> Result<()> {
+        let me = thread::ident();
+        while self.runner.get() != 0 && self.runner.get() != me {
+            thread::detached(run_gate::wait);
+            thread::check_signals()?;
+        }
+        Ok(())
     }
 }
 
@@ -331,9 +340,9 @@ pub(crate) fn handle_for_report(
     event_loop: &Instance<Loop>,
     callback: &Object,
     argument: &Object,
-    context: &Object,
+    environment: &Environment,
 ) -> Result<Owned> {
-    let handle = Handle::new(event_loop, callback, &[argument], context.new_ref())?;
+    let handle = Handle::new(event_loop, callback, &[argument], environment.duplicate())?;
     Ok(allocate(handle)?.into_owned())
 }
 
@@ -341,13 +350,13 @@ pub(crate) fn handle_for_report(
 fn with_handle_methods<T: AsHandle>(builder: ClassBuilder<T>) -> ClassBuilder<T> {
     builder
         .noargs(c"cancelled", c"Whether the handle was cancelled.", |this: &Instance<T>| {
-            this.handle().wait_for_run()?;
+            this.wait_for_run()?;
             Ok(text::boolean(this.handle().is_cancelled()))
         })
         .noargs(
             c"get_context",
             c"The contextvars.Context that the callback runs in.",
-            |this: &Instance<T>| Ok(this.handle().context.get_or_none()),
+            |this: &Instance<T>| this.handle().environment.context_or_none(),
         )
         .noargs(c"_run", c"Runs the callback.", |this: &Instance<T>| {
             if let Some(event_loop) = this.handle().event_loop.get() {
@@ -360,25 +369,43 @@ fn with_handle_methods<T: AsHandle>(builder: ClassBuilder<T>) -> ClassBuilder<T>
             let handle = this.handle();
             if handle.callback.is_some() { handle.arguments.as_tuple() } else { Ok(text::none()) }
         })
-        .getter(c"_context", |this: &Instance<T>| Ok(this.handle().context.get_or_none()))
+        .getter(c"_context", |this: &Instance<T>| this.handle().environment.context_or_none())
         .getter(c"_cancelled", |this: &Instance<T>| Ok(text::boolean(this.handle().is_cancelled())))
         .getter(c"_loop", |this: &Instance<T>| {
             let event_loop = this.handle().event_loop.get();
             Ok(event_loop.map_or_else(text::none, Ref::into_owned))
         })
         .getter(c"_source_traceback", |this: &Instance<T>| {
-            Ok(this.handle().source_traceback.get_or_none())
+            let debug = this.handle().debug.get();
+            Ok(debug.map_or_else(text::none, |debug| debug.source_traceback.get_or_none()))
         })
-        .getter(c"_repr", |this: &Instance<T>| Ok(this.handle().repr.get_or_none()))
+        .getter(c"_repr", |this: &Instance<T>| {
+            let debug = this.handle().debug.get();
+            Ok(debug.map_or_else(text::none, |debug| debug.repr.get_or_none()))
+        })
+}
+
+/// Cancels, once. Says whether it was this call that did.
+fn cancel_once<T: AsHandle>(this: &Instance<T>) -> Result<bool> {
+    this.wait_for_run()?;
+    let handle = this.handle();
+    if handle.cancelled.replace(true) {
+        return Ok(false);
+    }
+    if handle.event_loop.get().is_some_and(|event_loop| event_loop.debug()) {
+        handle.debug().repr.set(text::string(&text::repr(this.object())?)?);
+    }
+    handle.forget();
+    Ok(true)
 }
 
 fn cancel<T: AsHandle>(this: &Instance<T>) -> Result<Owned> {
-    this.handle().cancel(this.object())?;
+    cancel_once(this)?;
     Ok(text::none())
 }
 
 fn cancel_timer(this: &Instance<TimerHandle>) -> Result<Owned> {
-    if this.handle().cancel(this.object())? && this.scheduled.get() {
+    if cancel_once(this)? && this.scheduled.get() {
         if let Some(event_loop) = this.event_loop.get() {
             drop(event_loop.note_cancelled_timer());
         }

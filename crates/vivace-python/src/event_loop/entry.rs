@@ -1,7 +1,7 @@
 //! What can wait in the ready queue of a loop.
 
 use crate::ffi::slot::Counted;
-use crate::ffi::{Owned, Ref, Visitor};
+use crate::ffi::{Environment, Owned, Ref, Visitor};
 use crate::handles::{Handle, ThreadSafeHandle, TimerHandle};
 use crate::task::Task;
 use crate::transports::listener::Listener;
@@ -17,8 +17,8 @@ pub(crate) enum Entry {
     Timer(Ref<TimerHandle>),
     /// A task takes its next step.
     Step(Ref<Task>),
-    /// `function(argument)` inside `context`: a done callback, say.
-    Callback { function: Owned, argument: Owned, context: Owned },
+    /// `function(argument)` inside `environment`: a done callback, say.
+    Callback { function: Owned, argument: Owned, environment: Environment },
     /// A connection whose descriptor became ready, or that has something to tell its protocol.
     Stream(Ref<Stream>),
     /// A listening socket with connections waiting.
@@ -32,10 +32,10 @@ impl Entry {
             Self::ThreadSafe(handle) => visitor.object(handle.as_object()),
             Self::Timer(timer) => visitor.object(timer.as_object()),
             Self::Step(task) => visitor.object(task.as_object()),
-            Self::Callback { function, argument, context } => {
+            Self::Callback { function, argument, environment } => {
                 visitor.object(function);
                 visitor.object(argument);
-                visitor.object(context);
+                environment.traverse(visitor);
             }
             Self::Stream(stream) => visitor.object(stream.as_object()),
             Self::Listener(listener) => visitor.object(listener.as_object()),

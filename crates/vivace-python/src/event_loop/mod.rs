@@ -33,6 +33,7 @@ use vivace_sys::wake_fd::WakeFd;
 
 pub(crate) use self::entry::Entry;
 use self::fds::Descriptors;
+use crate::ffi::context::Contexts;
 use crate::ffi::slot::Counted;
 use crate::ffi::thread::Crossing;
 use crate::ffi::{
@@ -80,6 +81,7 @@ pub(crate) struct Loop {
     pub(crate) transports: Transports,
     pub(crate) flags: Flags,
     pub(crate) tasks: TaskCreation,
+    pub(crate) contexts: Contexts,
     /// The task that asyncio's books show as the current one.
     pub(crate) shown: Slot,
 }
@@ -198,6 +200,7 @@ impl Class for Loop {
                 custom_time: Cell::new(false),
             },
             tasks: TaskCreation { factory: Slot::empty(), eager: Cell::new(false) },
+            contexts: Contexts::default(),
             shown: Slot::empty(),
         }
     }
@@ -210,6 +213,7 @@ impl Class for Loop {
         self.descriptors.traverse(visitor);
         self.transports.traverse(visitor);
         visitor.slot(&self.tasks.factory);
+        self.contexts.traverse(visitor);
         visitor.slot(&self.shown);
     }
 
@@ -223,6 +227,7 @@ impl Class for Loop {
         self.descriptors.clear();
         self.transports.clear();
         self.tasks.factory.clear();
+        self.contexts.clear();
         self.shown.clear();
     }
 }

@@ -4,19 +4,12 @@ use vivace_sys::clock;
 
 use super::{Entry, Loop};
 use crate::ffi::{
-    Args, Builtin, ClassBuilder, Instance, Object, Owned, Result, allocate, allocate_with, context,
-    imports, names, raise, text,
+    Args, Builtin, ClassBuilder, Instance, Object, Owned, Result, allocate, allocate_with, imports,
+    names, raise, text,
 };
 use crate::future::Future;
 use crate::handles::{Handle, ThreadSafeHandle, TimerHandle};
 use crate::task::{self, Start};
-
-fn context_or_copy(given: Option<&Object>) -> Result<Owned> {
-    match given {
-        Some(context) => Ok(context.new_ref()),
-        None => context::copy_current(),
-    }
-}
 
 /// Debug mode: the thread and the callback are checked as asyncio does.
 #[cold]
@@ -35,7 +28,8 @@ fn call_soon(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
     if this.debug() {
         check(this, callback, "call_soon", true)?;
     }
-    let handle = allocate(Handle::new(this, callback, rest, context_or_copy(context)?)?)?;
+    let environment = this.contexts.environment(context)?;
+    let handle = allocate(Handle::new(this, callback, rest, environment)?)?;
     this.push(Entry::Handle(handle.clone()));
     Ok(handle.into_owned())
 }
@@ -46,7 +40,8 @@ fn call_soon_threadsafe(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned>
     if this.debug() {
         check(this, callback, "call_soon_threadsafe", false)?;
     }
-    let handle = Handle::new(this, callback, rest, context_or_copy(context)?)?;
+    let environment = this.contexts.environment(context)?;
+    let handle = Handle::new(this, callback, rest, environment)?;
     if imports().threadsafe_handle_class.is_some() {
         let handle = allocate(ThreadSafeHandle::new(handle))?;
         this.push_threadsafe(Entry::ThreadSafe(handle.clone()));
@@ -75,7 +70,8 @@ fn add_timer(
     if when.is_nan() {
         return Err(raise(Builtin::Value, "the time of a timer must not be NaN"));
     }
-    let handle = Handle::new(this, callback, rest, context_or_copy(context)?)?;
+    let environment = this.contexts.environment(context)?;
+    let handle = Handle::new(this, callback, rest, environment)?;
     let timer = allocate(TimerHandle::new(handle, when))?;
     this.timers.borrow_mut().push(when, timer.clone());
     Ok(timer.into_owned())

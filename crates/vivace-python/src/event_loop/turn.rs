@@ -12,7 +12,7 @@ use vivace_sys::poller::{Events, Timeout};
 
 use super::{Entry, Loop, scheduling};
 use crate::ffi::{
-    ClassBuilder, Instance, Object, Owned, Raised, Result, context, error, names, text, thread,
+    ClassBuilder, Environment, Instance, Object, Owned, Raised, Result, error, names, text, thread,
 };
 use crate::future::core::ignore;
 use crate::handles::{self, AsHandle};
@@ -41,6 +41,7 @@ fn run_until_stopped(this: &Instance<Loop>) -> Result<()> {
 fn finish(this: &Instance<Loop>) {
     ignore(current::hide(this), this.object());
     ignore(this.flush_writes(), this.object());
+    this.contexts.tidy();
 }
 
 fn turn(this: &Instance<Loop>) -> Result<()> {
@@ -59,6 +60,7 @@ fn turn(this: &Instance<Loop>) -> Result<()> {
         let Some(entry) = this.ready.pop() else { break };
         run(this, entry)?;
     }
+    this.contexts.tidy();
     Ok(())
 }
 
@@ -230,8 +232,8 @@ fn run_entry(this: &Instance<Loop>, entry: &Entry) -> Result<()> {
     match entry {
         Entry::ThreadSafe(handle) => run_handle(this, handle),
         Entry::Timer(timer) => run_handle(this, timer),
-        Entry::Callback { function, argument, context } => {
-            run_callback(this, function, argument, context)
+        Entry::Callback { function, argument, environment } => {
+            run_callback(this, function, argument, environment)
         }
         Entry::Stream(stream) => crate::transports::stream::run(this, stream),
         Entry::Listener(listener) => crate::transports::listener::run(this, listener),
@@ -245,7 +247,7 @@ pub(crate) fn run_handle<T: AsHandle>(this: &Instance<Loop>, handle: &Instance<T
     if handle.handle().is_cancelled() {
         return Ok(());
     }
-    match handle.handle().run() {
+    match handle.run(&this.contexts) {
         Ok(()) => Ok(()),
         Err(raised) => report_failure(this, handle.object(), raised),
     }
@@ -256,13 +258,13 @@ fn run_callback(
     this: &Instance<Loop>,
     function: &Object,
     argument: &Object,
-    context: &Object,
+    environment: &Environment,
 ) -> Result<()> {
-    match context::run_in(context, || function.call(&[argument])) {
+    match environment.run(&this.contexts, || function.call(&[argument])) {
         Ok(_result) => Ok(()),
         Err(raised) => {
             let exception = raised.fetch_for_report()?;
-            let handle = handles::handle_for_report(this, function, argument, context)?;
+            let handle = handles::handle_for_report(this, function, argument, environment)?;
             report(this, &handle, &exception)
         }
     }
@@ -287,8 +289,8 @@ fn run_timed(this: &Instance<Loop>, entry: Entry) -> Result<()> {
         Entry::ThreadSafe(handle) => handle.object().new_ref(),
         Entry::Timer(timer) => timer.object().new_ref(),
         Entry::Step(task) => task.object().new_ref(),
-        Entry::Callback { function, argument, context } => {
-            handles::handle_for_report(this, function, argument, context)?
+        Entry::Callback { function, argument, environment } => {
+            handles::handle_for_report(this, function, argument, environment)?
         }
         Entry::Stream(stream) => stream.object().new_ref(),
         Entry::Listener(listener) => listener.object().new_ref(),

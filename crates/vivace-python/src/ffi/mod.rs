@@ -61,6 +61,7 @@ pub(crate) use call::Args;
 pub(crate) use class::{
     Class, ClassBuilder, ClassCell, Extras, Instance, Ref, allocate, allocate_with,
 };
+pub(crate) use context::Environment;
 pub(crate) use error::{Builtin, Raised, Result, raise};
 pub(crate) use gc::Visitor;
 pub(crate) use object::{Object, Owned};

@@ -43,6 +43,13 @@ impl Object {
         }
     }
 
+    /// How many references there are to it.
+    #[inline(always)]
+    pub(crate) fn references(&self) -> isize {
+        // SAFETY: a live object.
+        unsafe { ffi::Py_REFCNT(self.as_ptr()) as isize }
+    }
+
     /// `a is b`.
     #[inline(always)]
     pub(crate) fn is(&self, other: &Self) -> bool {

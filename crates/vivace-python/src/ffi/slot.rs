@@ -55,6 +55,12 @@ impl<P: Counted> Slot<P> {
         self.peek().is_some_and(|held| held.as_object().is(object))
     }
 
+    /// Whether the field holds the only reference that there is to something.
+    #[inline(always)]
+    pub(crate) fn is_only_reference(&self) -> bool {
+        self.peek().is_some_and(|held| held.as_object().references() == 1)
+    }
+
     #[inline(always)]
     pub(crate) fn take(&self) -> Option<P> {
         self.0.take()

@@ -185,6 +185,7 @@ pub(crate) fn initialise() -> Result<()> {
     if STATE.0.get().is_none() {
         let names = Names::make()?;
         let imports = Imports::make(&names)?;
+        super::context::find_fields()?;
         let _already = STATE.0.set(State { names, imports });
     }
     Ok(())

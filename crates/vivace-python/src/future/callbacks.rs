@@ -3,38 +3,38 @@
 use std::cell::RefCell;
 
 use crate::ffi::slot::Counted;
-use crate::ffi::{Object, Owned, Ref, Result, Visitor, text};
+use crate::ffi::{Environment, Object, Owned, Ref, Result, Visitor, text};
 use crate::task::Task;
 
 /// One of those who are told.
 pub(crate) enum Callback {
     /// A task of the same loop: it takes its next step.
     Wake(Ref<Task>),
-    /// `function(future)` inside `context`.
-    Call { function: Owned, context: Owned },
+    /// `function(future)` inside `environment`.
+    Call { function: Owned, environment: Environment },
 }
 
 impl Callback {
-    /// The same as a function that Python can call.
+    /// The same as a function that Python can call, and the context that it runs in.
     pub(crate) fn into_function(self) -> Result<(Owned, Owned)> {
         match self {
-            Self::Wake(task) => Ok((task.wakeup_function()?, task.context_or_none())),
-            Self::Call { function, context } => Ok((function, context)),
+            Self::Wake(task) => Ok((task.wakeup_function()?, task.context_or_none()?)),
+            Self::Call { function, environment } => Ok((function, environment.context_or_none()?)),
         }
     }
 
-    fn as_function(&self) -> Result<(Owned, Owned)> {
+    fn function(&self) -> Result<Owned> {
         match self {
-            Self::Wake(task) => Ok((task.wakeup_function()?, task.context_or_none())),
-            Self::Call { function, context } => Ok((function.clone(), context.clone())),
+            Self::Wake(task) => task.wakeup_function(),
+            Self::Call { function, .. } => Ok(function.clone()),
         }
     }
 
     fn copy(&self) -> Self {
         match self {
             Self::Wake(task) => Self::Wake(task.clone()),
-            Self::Call { function, context } => {
-                Self::Call { function: function.clone(), context: context.clone() }
+            Self::Call { function, environment } => {
+                Self::Call { function: function.clone(), environment: environment.duplicate() }
             }
         }
     }
@@ -79,8 +79,7 @@ impl Callbacks {
         };
         let mut doomed = Vec::new();
         for callback in &copies {
-            let (held, _context) = callback.as_function()?;
-            if held.equals(function)? {
+            if callback.function()?.equals(function)? {
                 doomed.push(callback);
             }
         }
@@ -136,9 +135,9 @@ impl Callbacks {
         for callback in list.first.iter().chain(&list.rest) {
             match callback {
                 Callback::Wake(task) => visitor.object(task.as_object()),
-                Callback::Call { function, context } => {
+                Callback::Call { function, environment } => {
                     visitor.object(function);
-                    visitor.object(context);
+                    environment.traverse(visitor);
                 }
             }
         }

@@ -15,8 +15,8 @@ use std::cell::Cell;
 use super::callbacks::{Callback, Callbacks};
 use crate::event_loop::{Entry, Loop};
 use crate::ffi::{
-    Builtin, Instance, Object, Owned, Raised, Ref, Result, Slot, Visitor, context, error, imports,
-    names, raise, text,
+    Builtin, Environment, Instance, Object, Owned, Raised, Ref, Result, Slot, Visitor, context,
+    error, imports, names, raise, text,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -341,6 +341,16 @@ impl Core {
         &self.callbacks
     }
 
+    /// The environment of what is to run for this future: inside `given`, or as it is now.
+    #[inline]
+    pub(crate) fn environment(&self, given: Option<&Object>) -> Result<Environment> {
+        match (self.native.get(), given) {
+            (Some(native), _) => native.contexts.environment(given),
+            (None, Some(context)) => Ok(Environment::own(context.new_ref())),
+            (None, None) => Ok(Environment::own(context::copy_current()?)),
+        }
+    }
+
     /// `add_done_callback(function, context=context)`.
     pub(crate) fn add_done_callback(
         &self,
@@ -349,11 +359,8 @@ impl Core {
         context: Option<&Object>,
     ) -> Result<()> {
         self.check_initialised()?;
-        let context = match context {
-            Some(context) => context.new_ref(),
-            None => context::copy_current()?,
-        };
-        let callback = Callback::Call { function: function.new_ref(), context };
+        let environment = self.environment(context)?;
+        let callback = Callback::Call { function: function.new_ref(), environment };
         if self.is_pending() {
             self.callbacks.push(callback);
             Ok(())
@@ -386,8 +393,8 @@ impl Core {
             event_loop.check_open()?;
             event_loop.push(match callback {
                 Callback::Wake(task) => Entry::Step(task),
-                Callback::Call { function, context } => {
-                    Entry::Callback { function, argument: this.new_ref(), context }
+                Callback::Call { function, environment } => {
+                    Entry::Callback { function, argument: this.new_ref(), environment }
                 }
             });
             return Ok(());

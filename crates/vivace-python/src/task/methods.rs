@@ -23,7 +23,7 @@ fn get_coro(this: &Instance<Task>) -> Result<Owned> {
 }
 
 fn get_context(this: &Instance<Task>) -> Result<Owned> {
-    Ok(this.context.get_or_none())
+    this.context_or_none()
 }
 
 fn get_name(this: &Instance<Task>) -> Result<Owned> {

@@ -22,8 +22,8 @@ use crate::event_loop::{Entry, Loop};
 use crate::ffi::function::{Body, Function};
 use crate::ffi::registry::{self, Link, Listed};
 use crate::ffi::{
-    Args, Builtin, Class, ClassCell, Instance, Object, Owned, Ref, Result, Slot, Visitor,
-    allocate_with, context, coroutine, error, imports, names, raise, text,
+    Args, Builtin, Class, ClassCell, Environment, Instance, Object, Owned, Ref, Result, Slot,
+    Visitor, allocate_with, coroutine, error, imports, names, raise, text,
 };
 use crate::future::FutureLike;
 use crate::future::core::Core;
@@ -40,7 +40,7 @@ enum Name {
 pub(crate) struct Task {
     core: Core,
     coroutine: Slot,
-    context: Slot,
+    environment: Environment,
     name: Slot,
     name_kind: Cell<Name>,
     /// The future it waits for; empty while it runs or is queued for its first step.
@@ -56,7 +56,7 @@ impl Task {
         Self {
             core: Core::default(),
             coroutine: Slot::empty(),
-            context: Slot::empty(),
+            environment: Environment::default(),
             name: Slot::empty(),
             name_kind: Cell::new(Name::Number(0)),
             waits_for: Slot::empty(),
@@ -72,13 +72,8 @@ impl Task {
         &self.core
     }
 
-    pub(crate) fn context_or_none(&self) -> Owned {
-        self.context.get_or_none()
-    }
-
-    #[inline(always)]
-    pub(crate) fn context(&self) -> Option<Owned> {
-        self.context.get()
+    pub(crate) fn context_or_none(&self) -> Result<Owned> {
+        self.environment.context_or_none()
     }
 }
 
@@ -108,14 +103,14 @@ impl Class for Task {
     fn traverse(&self, visitor: &mut Visitor) {
         self.core.traverse(visitor);
         visitor.slot(&self.coroutine);
-        visitor.slot(&self.context);
+        self.environment.traverse(visitor);
         visitor.slot(&self.name);
         visitor.slot(&self.waits_for);
     }
     fn clear(&self) {
         self.core.clear();
         self.coroutine.clear();
-        self.context.clear();
+        self.environment.clear();
         self.name.clear();
         self.waits_for.clear();
     }
@@ -169,14 +164,11 @@ pub(crate) fn create(
     start: Start,
 ) -> Result<Ref<Task>> {
     check_coroutine(coroutine)?;
-    let context = match context {
-        Some(context) => context.new_ref(),
-        None => context::copy_current()?,
-    };
+    let environment = event_loop.contexts.environment(context)?;
     let task = allocate_with(Task::blank)?;
     task.core.join(event_loop);
     task.coroutine.set(coroutine.new_ref());
-    task.context.set(context);
+    task.environment.replace(environment);
     task.name_kind.set(Name::Number(next_number()));
     if event_loop.debug() {
         task.core.remember_source()?;
@@ -203,10 +195,8 @@ fn init(this: &Instance<Task>, args: &Args<'_>) -> Result<()> {
     let Some(coroutine) = coroutine else { return Ok(()) };
     check_coroutine(coroutine)?;
     this.coroutine.set(coroutine.new_ref());
-    this.context.set(match context.filter(|value| !value.is_none()) {
-        Some(context) => context.new_ref(),
-        None => context::copy_current()?,
-    });
+    let context = context.filter(|value| !value.is_none());
+    this.environment.replace(this.core.environment(context)?);
     this.waits_for.clear();
     this.must_cancel.set(false);
     this.cancel_requests.set(0);
@@ -247,7 +237,7 @@ pub(crate) fn schedule_error(task: &Instance<Task>, exception: Owned) -> Result<
 
 fn schedule_function(task: &Instance<Task>, function: Owned, argument: &Object) -> Result<()> {
     let call_soon = task.core.event_loop()?.getattr(&names().call_soon)?;
-    let context = task.context_or_none();
+    let context = task.context_or_none()?;
     call_soon
         .call_keywords(&[&function, argument, &context], 2, &imports().context_keyword)
         .map(drop)

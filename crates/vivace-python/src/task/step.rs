@@ -20,9 +20,8 @@ use crate::future::core::Core;
 #[inline(always)]
 pub(crate) fn run_ready(event_loop: &Instance<Loop>, task: &Instance<Task>) -> Result<()> {
     current::show(event_loop, task)?;
-    let Some(context) = task.context() else { return Ok(()) };
     let waited = task.waits_for.take();
-    let outcome = context::run_in(&context, || {
+    let outcome = task.environment.run(&event_loop.contexts, || {
         let exception = match waited {
             None => None,
             Some(waited) => failure_of(&waited)?,
@@ -30,7 +29,7 @@ pub(crate) fn run_ready(event_loop: &Instance<Loop>, task: &Instance<Task>) -> R
         step(task, exception)
     });
     coroutine::forget_stop_value();
-    outcome
+    outcome.map(drop)
 }
 
 /// The exception that a finished future of ours has for the task that waited for it.
@@ -104,9 +103,11 @@ pub(super) fn start_eagerly(task: &Instance<Task>) -> Result<()> {
     let shown = native.and_then(|native| native.shown.take());
     let before = current::swap(&event_loop, Some(task.object()))?;
     registry::enter(task)?;
-    let outcome = match task.context() {
-        Some(context) => context::run_in(&context, || step(task, None)),
-        None => Ok(()),
+    let outcome = match native {
+        Some(native) => task.environment.run(&native.contexts, || step(task, None)).map(drop),
+        None => task
+            .context_or_none()
+            .and_then(|context| context::run_in(&context, || step(task, None))),
     }
     .map_err(Raised::fetch);
     let restored = current::swap(&event_loop, before.as_deref()).map(drop);
@@ -286,7 +287,7 @@ fn await_foreign(task: &Instance<Task>, yielded: &Object) -> Result<Option<Strin
         add.call(&[yielded, this])?;
     }
     let wakeup = task.wakeup_function()?;
-    let context = task.context_or_none();
+    let context = task.context_or_none()?;
     yielded.getattr(&names().add_done_callback)?.call_keywords(
         &[&wakeup, &context],
         1,

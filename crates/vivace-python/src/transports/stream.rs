@@ -233,7 +233,8 @@ pub(crate) fn make(this: &Instance<Loop>, origin: Origin<'_>) -> Result<Ref<Stre
 impl Instance<Loop> {
     /// `call_soon(callback, *args)` in a copy of the current context, without checks.
     pub(crate) fn call_soon(&self, callback: &Object, args: &[&Object]) -> Result<()> {
-        let handle = allocate(Handle::new(self, callback, args, context::copy_current()?)?)?;
+        let handle =
+            allocate(Handle::new(self, callback, args, self.contexts.environment(None)?)?)?;
         self.push(Entry::Handle(handle));
         Ok(())
     }
