@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import gc
 import weakref
 
+import pytest
 from support.script import run_script
 
 import vivace
+
+variable: contextvars.ContextVar[object] = contextvars.ContextVar("variable")
 
 
 def test_a_long_chain_of_futures_goes_without_recursion() -> None:
@@ -165,4 +169,66 @@ def test_callbacks_under_equal_variables_share_a_context_until_they_run() -> Non
     loop.run_forever()
     assert contexts() - before <= 2
     del handles
+    loop.close()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed event loop:ResourceWarning")
+def test_handles_waiting_when_the_loop_stops_are_seen_by_the_collector() -> None:
+    """Until then it does not know of them: they may be part of a cycle with the loop itself."""
+    witnesses = []
+    for when in ("soon", "later"):
+        loop = vivace.new_event_loop()
+
+        class Node:
+            pass
+
+        node = Node()
+
+        def schedule(node=node, loop=loop, when=when):
+            if when == "soon":
+                node.handle = loop.call_soon(lambda: (node, loop))
+            else:
+                node.handle = loop.call_later(1000, lambda: (node, loop))
+            node.loop = loop
+            loop.stop()
+
+        loop.call_soon(schedule)
+        loop.run_forever()
+        assert gc.is_tracked(node.handle)
+        witnesses.append(weakref.ref(node))
+        # Not closed: closing would let go of what waits.
+        del node, schedule, loop
+    gc.collect()
+    assert [witness() for witness in witnesses] == [None, None]
+
+
+@pytest.mark.parametrize("end", ["runs", "is cancelled"])
+@pytest.mark.parametrize("timer", [False, True])
+def test_handles_that_outlive_the_queue_are_seen_by_the_collector(timer: bool, end: str) -> None:
+    """Through what they keep after their end: the callback, or the context, of a cancelled one."""
+    loop = vivace.new_event_loop()
+
+    class Node:
+        pass
+
+    async def main() -> weakref.ref[Node]:
+        node = Node()
+        context = contextvars.copy_context()
+        context.run(variable.set, node)
+        if timer:
+            node.handle = loop.call_later(0, int, node, context=context)
+        else:
+            node.handle = loop.call_soon(int, node, context=context)
+        if end == "is cancelled":
+            node.handle.cancel()
+        return weakref.ref(node)
+
+    async def then() -> weakref.ref[Node]:
+        witness = await main()
+        await asyncio.sleep(0.001)
+        gc.collect()
+        return witness()
+
+    loop.set_exception_handler(lambda *_: None)  # int() of a node is an error
+    assert loop.run_until_complete(then()) is None
     loop.close()

@@ -3,6 +3,11 @@
 //! Both are subclasses of asyncio's classes and take `__repr__`, comparison and hashing from
 //! there: those read the attributes that the getters below provide. Up to three arguments are
 //! kept inline; a tuple is made when somebody asks for `_args`.
+//!
+//! While a handle waits in the queue of a loop that runs, the garbage collector does not know of
+//! it: the loop is alive and holds it, so it cannot be garbage, and most handles live no longer
+//! than that. A handle that somebody else holds is shown to the collector when it leaves the
+//! queue, and all of them when the loop stops.
 
 use std::cell::{Cell, OnceCell};
 use std::ops::Deref;
@@ -313,6 +318,16 @@ impl TimerHandle {
     }
 }
 
+impl<T: AsHandle> Instance<T> {
+    /// The queue lets go of the handle, which may live on elsewhere.
+    #[inline(always)]
+    pub(crate) fn leave_queue(&self) {
+        if self.object().references() > 1 {
+            self.show_to_collector();
+        }
+    }
+}
+
 impl Deref for TimerHandle {
     type Target = Handle;
     fn deref(&self) -> &Handle {
@@ -407,7 +422,9 @@ fn cancel<T: AsHandle>(this: &Instance<T>) -> Result<Owned> {
 fn cancel_timer(this: &Instance<TimerHandle>) -> Result<Owned> {
     if cancel_once(this)? && this.scheduled.get() {
         if let Some(event_loop) = this.event_loop.get() {
-            drop(event_loop.note_cancelled_timer());
+            for timer in event_loop.note_cancelled_timer() {
+                timer.leave_queue();
+            }
         }
     }
     Ok(text::none())

@@ -38,9 +38,9 @@ use crate::ffi::slot::Counted;
 use crate::ffi::thread::Crossing;
 use crate::ffi::{
     Builtin, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Raised, Ref, Result, Slot,
-    Visitor, raise,
+    Visitor, allocate, allocate_unseen, raise,
 };
-use crate::handles::TimerHandle;
+use crate::handles::{AsHandle, TimerHandle};
 use crate::transports::Transports;
 
 /// The descriptors of the operating system that a loop needs to wait and to be woken.
@@ -55,6 +55,8 @@ pub(crate) struct Flags {
     /// It ran when the process forked, and this is the child: it can only be closed.
     pub(crate) forked: Cell<bool>,
     pub(crate) stopping: Cell<bool>,
+    /// Its turns are being run.
+    pub(crate) turning: Cell<bool>,
     pub(crate) debug: Cell<bool>,
     /// The thread that runs the loop; 0 while none does.
     pub(crate) thread: Cell<u64>,
@@ -128,6 +130,29 @@ impl Loop {
         self.tasks.factory.is_some()
     }
 
+    /// A handle that will be queued: see `handles` for what the collector knows of it.
+    #[inline(always)]
+    pub(crate) fn make_handle<T: AsHandle>(&self, handle: T) -> Result<Ref<T>> {
+        if self.flags.turning.get() && cfg!(not(Py_GIL_DISABLED)) {
+            allocate_unseen(|| handle)
+        } else {
+            allocate(handle)
+        }
+    }
+
+    /// The loop stops: whatever waits in its queues may become garbage together with it.
+    fn show_queues_to_collector(&self) {
+        self.ready.for_each(|entry| match entry {
+            Entry::Handle(handle) => handle.show_to_collector(),
+            Entry::ThreadSafe(handle) => handle.show_to_collector(),
+            Entry::Timer(timer) => timer.show_to_collector(),
+            _ => {}
+        });
+        if let Ok(timers) = self.timers.try_borrow() {
+            timers.for_each(|timer| timer.show_to_collector());
+        }
+    }
+
     /// Queues an entry for the next turn. Only for the thread that runs the loop, or while
     /// nobody does.
     #[inline(always)]
@@ -194,6 +219,7 @@ impl Class for Loop {
                 closed: Cell::new(false),
                 forked: Cell::new(false),
                 stopping: Cell::new(false),
+                turning: Cell::new(false),
                 debug: Cell::new(false),
                 thread: Cell::new(0),
                 custom_call_soon: Cell::new(false),

@@ -4,8 +4,8 @@ use vivace_sys::clock;
 
 use super::{Entry, Loop};
 use crate::ffi::{
-    Args, Builtin, ClassBuilder, Instance, Object, Owned, Result, allocate, allocate_with, imports,
-    names, raise, text,
+    Args, Builtin, ClassBuilder, Instance, Object, Owned, Result, allocate_with, imports, names,
+    raise, text,
 };
 use crate::future::Future;
 use crate::handles::{Handle, ThreadSafeHandle, TimerHandle};
@@ -29,7 +29,7 @@ fn call_soon(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
         check(this, callback, "call_soon", true)?;
     }
     let environment = this.contexts.environment(context)?;
-    let handle = allocate(Handle::new(this, callback, rest, environment)?)?;
+    let handle = this.make_handle(Handle::new(this, callback, rest, environment)?)?;
     this.push(Entry::Handle(handle.clone()));
     Ok(handle.into_owned())
 }
@@ -43,11 +43,11 @@ fn call_soon_threadsafe(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned>
     let environment = this.contexts.environment(context)?;
     let handle = Handle::new(this, callback, rest, environment)?;
     if imports().threadsafe_handle_class.is_some() {
-        let handle = allocate(ThreadSafeHandle::new(handle))?;
+        let handle = this.make_handle(ThreadSafeHandle::new(handle))?;
         this.push_threadsafe(Entry::ThreadSafe(handle.clone()));
         return Ok(handle.into_owned());
     }
-    let handle = allocate(handle)?;
+    let handle = this.make_handle(handle)?;
     this.push_threadsafe(Entry::Handle(handle.clone()));
     Ok(handle.into_owned())
 }
@@ -72,7 +72,7 @@ fn add_timer(
     }
     let environment = this.contexts.environment(context)?;
     let handle = Handle::new(this, callback, rest, environment)?;
-    let timer = allocate(TimerHandle::new(handle, when))?;
+    let timer = this.make_handle(TimerHandle::new(handle, when))?;
     this.timers.borrow_mut().push(when, timer.clone());
     Ok(timer.into_owned())
 }

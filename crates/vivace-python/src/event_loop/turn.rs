@@ -24,6 +24,7 @@ const MAXIMUM_WAIT: f64 = 24.0 * 3600.0;
 fn run_until_stopped(this: &Instance<Loop>) -> Result<()> {
     // However short the run, it looks at the descriptors once.
     this.budget.borrow_mut().hurry();
+    let _turning = Turning::begin(this);
     loop {
         if let Err(raised) = turn(this) {
             let exception = raised.fetch();
@@ -34,6 +35,23 @@ fn run_until_stopped(this: &Instance<Loop>) -> Result<()> {
             finish(this);
             return Ok(());
         }
+    }
+}
+
+/// While it lives, the turns of the loop are being run.
+struct Turning<'a>(&'a Instance<Loop>);
+
+impl<'a> Turning<'a> {
+    fn begin(event_loop: &'a Instance<Loop>) -> Self {
+        event_loop.flags.turning.set(true);
+        Self(event_loop)
+    }
+}
+
+impl Drop for Turning<'_> {
+    fn drop(&mut self) {
+        self.0.flags.turning.set(false);
+        self.0.show_queues_to_collector();
     }
 }
 
@@ -172,7 +190,10 @@ fn next_deadline(this: &Instance<Loop>) -> Option<f64> {
     loop {
         let popped = this.timers.borrow_mut().pop(f64::NEG_INFINITY, |timer| timer.is_cancelled());
         match popped {
-            Some(Popped::Cancelled(timer)) => timer.unschedule(),
+            Some(Popped::Cancelled(timer)) => {
+                timer.unschedule();
+                timer.leave_queue();
+            }
             Some(Popped::Due(timer)) => {
                 // A deadline of minus infinity.
                 timer.unschedule();
@@ -200,7 +221,10 @@ fn queue_due_timers(this: &Instance<Loop>) -> Result<()> {
                 this.ready.push(Entry::Timer(timer));
                 due += 1;
             }
-            Some(Popped::Cancelled(timer)) => timer.unschedule(),
+            Some(Popped::Cancelled(timer)) => {
+                timer.unschedule();
+                timer.leave_queue();
+            }
             None => break,
         }
     }
@@ -226,12 +250,12 @@ fn run_entry(this: &Instance<Loop>, entry: &Entry) -> Result<()> {
         if !handle.is_own_code() {
             current::hide(this)?;
         }
-        return run_handle(this, handle);
+        return run_queued(this, handle);
     }
     current::hide(this)?;
     match entry {
-        Entry::ThreadSafe(handle) => run_handle(this, handle),
-        Entry::Timer(timer) => run_handle(this, timer),
+        Entry::ThreadSafe(handle) => run_queued(this, handle),
+        Entry::Timer(timer) => run_queued(this, timer),
         Entry::Callback { function, argument, environment } => {
             run_callback(this, function, argument, environment)
         }
@@ -239,6 +263,14 @@ fn run_entry(this: &Instance<Loop>, entry: &Entry) -> Result<()> {
         Entry::Listener(listener) => crate::transports::listener::run(this, listener),
         Entry::Step(_) | Entry::Handle(_) => Ok(()),
     }
+}
+
+/// Runs a handle that was taken from the queue.
+#[inline(always)]
+fn run_queued<T: AsHandle>(this: &Instance<Loop>, handle: &Instance<T>) -> Result<()> {
+    let outcome = run_handle(this, handle);
+    handle.leave_queue();
+    outcome
 }
 
 /// Runs a handle; its failure goes to the loop's exception handler.

@@ -99,6 +99,16 @@ impl<T: Class> Instance<T> {
     pub(crate) fn counted(&self) -> Ref<T> {
         Ref(self.0.new_ref(), PhantomData)
     }
+
+    /// Lets the garbage collector know of an instance that was made unseen.
+    pub(crate) fn show_to_collector(&self) {
+        // SAFETY: a live object whose struct is initialised.
+        unsafe {
+            if ffi::PyObject_GC_IsTracked(self.0.as_ptr()) == 0 {
+                ffi::PyObject_GC_Track(self.0.as_ptr().cast());
+            }
+        }
+    }
 }
 
 impl<T: Class> Deref for Instance<T> {
@@ -179,6 +189,25 @@ pub(crate) fn allocate<T: Class>(body: T) -> Result<Ref<T>> {
 /// code: large structs are not moved.
 #[inline(always)]
 pub(crate) fn allocate_with<T: Class>(body: impl FnOnce() -> T) -> Result<Ref<T>> {
+    make(body, Collector::Knows)
+}
+
+/// The same for an instance that the garbage collector need not know of, since somebody alive
+/// holds it: [`Instance::show_to_collector`] must be called before that ends.
+#[inline(always)]
+pub(crate) fn allocate_unseen<T: Class>(body: impl FnOnce() -> T) -> Result<Ref<T>> {
+    make(body, Collector::KnowsNot)
+}
+
+/// Whether the collector may find a new instance.
+#[derive(PartialEq, Eq)]
+enum Collector {
+    Knows,
+    KnowsNot,
+}
+
+#[inline(always)]
+fn make<T: Class>(body: impl FnOnce() -> T, collector: Collector) -> Result<Ref<T>> {
     let cell = T::cell();
     let class = cell.class.load(Relaxed);
     // SAFETY: a recycled object has been taken apart by `deallocate` and is initialised here
@@ -192,11 +221,16 @@ pub(crate) fn allocate_with<T: Class>(body: impl FnOnce() -> T) -> Result<Ref<T>
                 return Err(Raised);
             }
             ptr.byte_add(cell.offset.load(Relaxed)).cast::<T>().write(body());
+            if collector == Collector::KnowsNot {
+                ffi::PyObject_GC_UnTrack(ptr.cast());
+            }
             ptr
         } else {
             ffi::PyObject_Init(recycled, class);
             recycled.byte_add(cell.offset.load(Relaxed)).cast::<T>().write(body());
-            ffi::PyObject_GC_Track(recycled.cast());
+            if collector == Collector::Knows {
+                ffi::PyObject_GC_Track(recycled.cast());
+            }
             recycled
         };
         Ok(Ref(Owned::from_new_unchecked(ptr), PhantomData))
