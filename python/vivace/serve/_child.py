@@ -24,13 +24,13 @@ from ._worker import HELD_SIGNALS, Orders
 __all__ = ["Child", "first_of", "written_orders"]
 
 
-def written_orders(config: Config) -> bytes:
+def written_orders(config: Config, report_to: str | None = None) -> bytes:
     """What each worker is told, ready to be handed over.
 
     Raises:
         ValueError: The configuration holds something that cannot leave this process.
     """
-    orders = Orders(config, sys.path, sys.argv)
+    orders = Orders(config, sys.path, sys.argv, report_to)
     try:
         return pickle.dumps((sys.path, pickle.dumps(orders)))
     except Exception as error:

@@ -29,7 +29,7 @@ from types import FrameType
 from typing import Any, overload
 
 from .._loop import EventLoop
-from .._native import HttpService
+from .._native import HttpService, Metrics
 from . import _notify
 from ._addresses import Descriptor
 from ._ansi import styled
@@ -38,6 +38,7 @@ from ._config import Config
 from ._errors import NotStarted, StartupError
 from ._lifespan import Lifespan
 from ._logging import error_logger
+from ._metrics import Beating, answer_on
 from ._recycling import Recycling
 from ._running import run_to_the_end
 from ._signals import captured_signals
@@ -82,6 +83,8 @@ class Server:
         self.started = False
         self.servers: list[asyncio.Server] = []
         self.lifespan: Lifespan | None = None
+        self._metrics: Metrics | None = None
+        self._beating: Beating | None = None
         self.service: HttpService | None = None
         self._binding = Binding()
         self._listeners: list[tuple[asyncio.Server, socket.socket]] = []
@@ -168,6 +171,7 @@ class Server:
         config = self.config
         self._bind(sockets)
         app = config.load()
+        self._metrics = self._start_metrics()
         self.lifespan = Lifespan(
             app,
             config.lifespan,
@@ -180,6 +184,7 @@ class Server:
         try:
             # Not before: the application may have changed the logs.
             self.service = HttpService(app, config.settings(), self.lifespan.state)
+            self._begin_to_count(self.service)
             self.service.on_served = self._served_enough
             if not self.should_exit:
                 await self._open()
@@ -212,6 +217,8 @@ class Server:
         """End: no more connections, then the running requests, then the application."""
         assert self.service is not None and self.lifespan is not None
         error_logger.info("Shutting down")
+        if self._metrics is not None:
+            self._metrics.set_readiness("draining")
         try:
             await self._close()
             for sock in sockets or ():
@@ -221,6 +228,7 @@ class Server:
             # The lines of what was answered stand before those of the end.
             self.service.close_log()
             await self.lifespan.shutdown()
+            self._end_metrics()
 
     def capture_signals(self) -> AbstractContextManager[None]:
         """Have INT and TERM end this server, and HUP read its certificate again."""
@@ -265,6 +273,22 @@ class Server:
         except BindError as error:
             error_logger.error(error)
             raise NotStarted(f"{error}") from error
+
+    def _start_metrics(self) -> Metrics | None:
+        """What counts for this process and tells its numbers, if that is wanted."""
+        return None if self.config.metrics is None else answer_on(self.config.metrics)
+
+    def _begin_to_count(self, service: HttpService) -> None:
+        if self._metrics is not None:
+            service.set_metrics(self._metrics)
+            self._metrics.set_readiness("ready")
+            self._beating = Beating(self._metrics)
+
+    def _end_metrics(self) -> None:
+        if self._beating is not None:
+            self._beating.end()
+        if self._metrics is not None:
+            self._metrics.close()
 
     async def _open(self) -> None:
         """Ready: listen."""

@@ -27,14 +27,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import _run
+from .._native import Metrics
 from . import _notify
 from ._addresses import TcpAddress
 from ._ansi import styled
 from ._binding import BindError, Binding, Bound, another, bind_all
 from ._child import Child, first_of, written_orders
 from ._config import Config
-from ._errors import STARTUP_FAILURE
+from ._errors import STARTUP_FAILURE, NotStarted
 from ._logging import error_logger
+from ._metrics import answer_for_workers
 from ._queues import Change, Queues
 from ._server import log_running
 
@@ -98,6 +100,7 @@ class Supervisor:
         self._leaving: set[Child] = set()
         self._tasks: set[asyncio.Future[None]] = set()
         self._last_number = 0
+        self._metrics: Metrics | None = None
 
     def run(self) -> int:
         """Run until told to end.
@@ -106,19 +109,30 @@ class Supervisor:
             The exit status.
         """
         try:
-            self._orders = written_orders(self.config)
+            self._orders = written_orders(self.config, self._start_metrics())
             self._binding = bind_all(self.config.addresses, reuse_port=True)
         except (BindError, ValueError) as error:
             error_logger.error(error)
             return STARTUP_FAILURE
+        except NotStarted:
+            return STARTUP_FAILURE
         try:
             return _run.run(self._main())
         finally:
+            if self._metrics is not None:
+                self._metrics.close()
             for bounds in self._sockets.values():
                 for bound in bounds:
                     bound.close()
             self._binding.close()
             self._binding.remove_paths()
+
+    def _start_metrics(self) -> str | None:
+        """Where workers report their numbers, if these are wanted."""
+        if self.config.metrics is None:
+            return None
+        self._metrics, address = answer_for_workers(self.config.metrics)
+        return address
 
     async def _main(self) -> int:
         log_parent("Started parent")
@@ -398,6 +412,8 @@ class Supervisor:
         self._leaving.discard(child)
 
     async def _end_all(self) -> None:
+        if self._metrics is not None:
+            self._metrics.set_readiness("draining")
         _notify.notify_stopping()
         running = [place.keeper for place in self._places if place.keeper is not None]
         running += self._tasks

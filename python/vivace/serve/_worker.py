@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from .._native import Metrics
 from ._channel import Channel, Message
 from ._config import Config
 from ._errors import STARTUP_FAILURE
@@ -39,13 +40,16 @@ class Orders:
     config: Config
     path: list[str]
     arguments: list[str]
+    # Where the parent collects the numbers of its workers.
+    report_to: str | None = None
 
 
 class WorkerServer(Server):
     """A server that gets its sockets from its parent, and is replaced rather than ended."""
 
-    def __init__(self, config: Config, channel: Channel) -> None:
+    def __init__(self, config: Config, channel: Channel, report_to: str | None) -> None:
         super().__init__(config)
+        self._report_to = report_to
         self._channel = channel
         self._queues: dict[int, list[asyncio.Server]] = {}
         self._is_last = False
@@ -60,6 +64,13 @@ class WorkerServer(Server):
         loop = asyncio.get_running_loop()
         loop.add_reader(self._channel.fileno(), self._receive)
         self._worker = loop.create_task(self._do_work())
+
+    def _start_metrics(self) -> Metrics | None:
+        if self._report_to is None:
+            return None
+        metrics = Metrics()
+        metrics.report_to(self._report_to)
+        return metrics
 
     async def _open(self) -> None:
         self._channel.send(Message("ready"))
@@ -133,7 +144,7 @@ def main() -> None:
     config.configure_logging()
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
-        WorkerServer(config, channel).run()
+        WorkerServer(config, channel, orders.report_to).run()
     except KeyboardInterrupt:
         # The parent gets it too, and expects us to end.
         pass
