@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ._tls_extension import remember_certificate
+
 __all__ = ["ALPN_HTTP2", "ContextFactory", "TlsFiles", "make_context"]
 
 ALPN_HTTP2 = ["h2", "http/1.1"]
@@ -69,6 +71,7 @@ class TlsFiles:
         # way too if there is none.
         get_password = (lambda: password) if password else None
         context.load_cert_chain(self.certfile, self.keyfile, get_password)
+        remember_certificate(context, self.certfile)
 
 
 def make_context(

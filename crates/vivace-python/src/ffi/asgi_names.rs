@@ -42,7 +42,7 @@ asgi_names! {
     websocket_send = "websocket.send", websocket_close = "websocket.close",
     websocket_response_start = "websocket.http.response.start",
     websocket_response_body = "websocket.http.response.body",
-    websocket_response = "websocket.http.response",
+    websocket_response = "websocket.http.response", tls_extension = "tls",
     // Names of ours.
     route, receive, send, error, warning, info, exc_info, create_task, ssl_object,
     write_eof, writelines,

@@ -53,6 +53,8 @@ pub(crate) struct Connection {
     /// `(host, port)`, or empty.
     pub(super) client: Slot,
     pub(super) secure: Cell<bool>,
+    /// What the extension `tls` says of the connection.
+    pub(super) tls: Slot,
     pub(super) mode: Cell<Mode>,
     /// Taken out while it works.
     pub(super) reader: Cell<Option<Box<RequestReader>>>,
@@ -93,6 +95,7 @@ impl Class for Connection {
             template: Slot::empty(),
             client: Slot::empty(),
             secure: Cell::new(false),
+            tls: Slot::empty(),
             mode: Cell::new(Mode::Http),
             reader: Cell::new(None),
             backlog: RefCell::default(),
@@ -117,6 +120,7 @@ impl Class for Connection {
         visitor.slot(&self.stream);
         visitor.slot(&self.template);
         visitor.slot(&self.client);
+        visitor.slot(&self.tls);
         visitor.slot(&self.exchange);
         visitor.slot(&self.websocket);
         self.deadlines.traverse(visitor);
@@ -128,6 +132,7 @@ impl Class for Connection {
         self.stream.clear();
         self.template.clear();
         self.client.clear();
+        self.tls.clear();
         self.exchange.clear();
         self.websocket.clear();
         self.deadlines.clear();
@@ -147,10 +152,12 @@ impl Instance<Connection> {
         if let Some(stream) = transport.exact::<Stream>() {
             self.stream.set(stream.counted());
         }
-        let secure = transport
-            .call_method(&names().get_extra_info, &[&asgi_names().ssl_object])
-            .map(|object| !object.is_none())?;
-        self.secure.set(secure);
+        let channel =
+            transport.call_method(&names().get_extra_info, &[&asgi_names().ssl_object])?;
+        if !channel.is_none() {
+            self.secure.set(true);
+            self.tls.set(service.describe_tls(&channel)?);
+        }
         self.template.set(super::scope::template(self, &service, transport)?);
         self.reader.set(Some(Box::new(RequestReader::new(service.request_limits()))));
         if !service.admit(self)? {

@@ -223,7 +223,7 @@ pub(super) fn exchange_for(
     let asgi = asgi_names();
     let scope = common(connection, service, head)?;
     text::dict_set(&scope, &asgi.method, &*method(asgi, head.method)?)?;
-    text::dict_set(&scope, &asgi.extensions, &*service.http_extensions()?)?;
+    text::dict_set(&scope, &asgi.extensions, &*service.http_extensions(connection)?)?;
     let exchange = allocate_with(|| Exchange::new(RequestTraits::from(head)))?;
     exchange.begun.set(monotonic_nanoseconds());
     if service.logs_access() {

@@ -121,12 +121,18 @@ impl Service {
         text::dict_copy(&self.templates.request.get_or_none())
     }
 
-    pub(super) fn http_extensions(&self) -> Result<Owned> {
-        text::dict_copy(&self.templates.extensions.get_or_none())
+    pub(super) fn http_extensions(&self, connection: &Connection) -> Result<Owned> {
+        extended(&self.templates.extensions, connection)
     }
 
-    pub(super) fn websocket_extensions(&self) -> Result<Owned> {
-        text::dict_copy(&self.templates.websocket_extensions.get_or_none())
+    pub(super) fn websocket_extensions(&self, connection: &Connection) -> Result<Owned> {
+        extended(&self.templates.websocket_extensions, connection)
+    }
+
+    /// What the extension `tls` says of a connection.
+    pub(super) fn describe_tls(&self, channel: &Object) -> Result<Owned> {
+        let module = text::import("vivace.serve._tls_extension")?;
+        module.getattr(&*text::interned("describe")?)?.call(&[channel])
     }
 
     /// Lends the compressors, which all connections share. `body` runs no Python code but what
@@ -532,6 +538,15 @@ impl Instance<Service> {
 fn address_of(connection: &Connection) -> Option<String> {
     let client = connection.client.get()?;
     Some(text::to_string_lossy(text::tuple_get(&client, 0)))
+}
+
+/// A copy of a template of extensions, with that of the connection's TLS.
+fn extended(template: &Slot, connection: &Connection) -> Result<Owned> {
+    let extensions = text::dict_copy(&template.get_or_none())?;
+    if let Some(tls) = connection.tls.get() {
+        text::dict_set(&extensions, &asgi_names().tls_extension, &*text::dict_copy(&tls)?)?;
+    }
+    Ok(extensions)
 }
 
 fn extensions(names: &[&Object]) -> Result<Owned> {

@@ -54,7 +54,7 @@ impl Instance<Connection> {
             subprotocols.push(text::string(name)?);
         }
         text::dict_set(&scope, &asgi.subprotocols, &*text::list(subprotocols)?)?;
-        text::dict_set(&scope, &asgi.extensions, &*service.websocket_extensions()?)?;
+        text::dict_set(&scope, &asgi.extensions, &*service.websocket_extensions(self)?)?;
         let websocket = WebSocket::empty();
         *websocket.name.borrow_mut() =
             format!("{} {}", self.client_text()?, String::from_utf8_lossy(head.target));
