@@ -34,7 +34,7 @@ from ._logging import LogConfig, access_log_of, default_log_config, error_logger
 from ._reload_paths import ReloadPaths
 from ._settings import Settings
 from ._static import StaticFiles
-from ._tls_context import ALPN_HTTP2, ContextFactory, TlsFiles, make_context
+from ._tls_context import ALPN_HTTP1, ALPN_HTTP2, ContextFactory, TlsFiles, make_context
 
 __all__ = ["Config"]
 
@@ -280,7 +280,7 @@ class Config:
             cert_reqs=self.ssl_cert_reqs,
             ca_certs=self.ssl_ca_certs,
             ciphers=self.ssl_ciphers,
-            alpn=ALPN_HTTP2 if self.http2 else None,
+            alpn=ALPN_HTTP2 if self.http2 else ALPN_HTTP1,
         )
 
     def settings(self) -> Settings:

@@ -10,9 +10,10 @@ from typing import Any
 
 from ._tls_extension import remember_certificate
 
-__all__ = ["ALPN_HTTP2", "ContextFactory", "TlsFiles", "make_context"]
+__all__ = ["ALPN_HTTP1", "ALPN_HTTP2", "ContextFactory", "TlsFiles", "make_context"]
 
 ALPN_HTTP2 = ["h2", "http/1.1"]
+ALPN_HTTP1 = ["http/1.1"]
 
 # Called with the configuration and with what would be done without it.
 ContextFactory = Callable[[Any, Callable[[], ssl.SSLContext]], ssl.SSLContext]
