@@ -184,7 +184,7 @@ nightly: develop-$(NEWEST) ## runs what takes too long for CI: soak, long fuzzin
 	tools/nightly $(VERSIONS)
 
 .PHONY: bench
-bench: ## measures asyncio, uvloop, rloop and vivace side by side (BENCH="--quick")
+bench: ## measures loops and web servers side by side (BENCH="--quick")
 	@python=$$(tools/find-python any) && exec "$$python" benchmarks/run.py $(BENCH)
 
 .PHONY: wheels

@@ -30,7 +30,17 @@ from harness.environment import (
 )
 from harness.plan import FULL, QUICK, Plan
 from harness.table import Table
-from suites import echo, echo_tables, fairness, imports, scheduling, sleep, traffic
+from suites import (
+    echo,
+    echo_tables,
+    fairness,
+    imports,
+    scheduling,
+    serve,
+    serve_tables,
+    sleep,
+    traffic,
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,8 @@ for kind in (traffic.TCP, traffic.UNIX, traffic.UDP, traffic.TLS):
     SUITES[kind.name] = Suite(
         partial(echo.measure, kind), partial(echo_tables.tables, kind), usual=kind is traffic.TCP
     )
+
+SUITES[serve.NAME] = Suite(serve.measure, serve_tables.tables)
 
 
 def main() -> int:

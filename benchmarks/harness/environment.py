@@ -90,14 +90,30 @@ def prepare(version: str, loops: list[str], build: bool) -> Environment:
         try:
             if loop == SUBJECT and build:
                 _run([str(ROOT / "tools" / "develop"), version, "release"])
-            elif loop in PEERS and not _has(environment.python, loop):
-                _run([str(environment.python), "-m", "pip", "install", "-q", loop])
+            elif loop in PEERS:
+                install(environment, loop)
             environment.loops[loop] = _run([str(environment.python), "-c", _PROBE, loop]).strip()
         except PreparationError as error:
             environment.left_out[loop] = str(error)
     if not environment.loops:
         raise PreparationError(f"none of {', '.join(loops)} works on Python {version}")
     return environment
+
+
+def install(environment: Environment, package: str) -> None:
+    """Installs a package into the benchmarks' virtual environment unless it is there.
+
+    Raises:
+        PreparationError: If that fails.
+    """
+    if not _has(environment.python, package):
+        _run([str(environment.python), "-m", "pip", "install", "-q", package])
+
+
+def version_of(environment: Environment, package: str) -> str:
+    """Returns the version of a package that is installed."""
+    probe = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"
+    return _run([str(environment.python), "-c", probe, package]).strip()
 
 
 def build_native(tls: bool = False) -> Path:

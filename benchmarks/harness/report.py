@@ -35,9 +35,8 @@ def load(python: str, suite: str) -> dict[str, Any] | None:
 
 def circumstances(record: dict[str, Any]) -> list[str]:
     """Returns lines that say what was measured, where, and how quiet it was there."""
-    versions = ", ".join(
-        f"{loop} {version}" for loop, version in record["loops"].items() if loop != "asyncio"
-    )
+    used = record["data"].get("versions", record["loops"])
+    versions = ", ".join(f"{name} {version}" for name, version in used.items() if name != "asyncio")
     lines = [f"{record['date']}, {record['machine']}; {versions}."]
     others = record["other_load"]
     if others >= 10:

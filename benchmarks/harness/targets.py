@@ -30,3 +30,24 @@ ECHO = {"protocol": 0.90, "buffered": 0.87}
 
 # Milliseconds that `import vivace` may add to `import asyncio`.
 IMPORT_MS = 15.0
+
+# How many times the CPU time of vivace a web server takes for a request, by cell.
+SERVE = (
+    ("hello", "uvicorn", 3.5),
+    ("hello", "granian", 3.5),
+    ("echo 10 KB", "uvicorn", 3.0),
+    ("FastAPI JSON, access log", "uvicorn", 1.35),
+    ("FastAPI JSON", "uvicorn", 1.15),
+    ("FastAPI sync def", "uvicorn", 1.3),
+    ("StreamingResponse, 4 chunks", "uvicorn", 2.0),
+    ("FileResponse, 50 KB", "uvicorn", 3.0),
+    ("WebSocket echo, 100 B", "uvicorn", 3.0),
+    ("TLS hello", "uvicorn", 2.0),
+    ("HTTP/2 hello", "granian", 1.0),
+)
+
+# How many times the CPU time of the bare server vivace may take for `hello`.
+SERVE_OVER_LIMIT = 1.4
+
+# How many times the memory of vivace uvicorn takes for an idle connection.
+SERVE_MEMORY = 3.0

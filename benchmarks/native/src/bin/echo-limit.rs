@@ -1,8 +1,10 @@
-//! The bare echo server: epoll, one receive and one send per message, nothing
-//! else. Its CPU time per message is the limit an event loop is held against.
+//! The bare server: epoll, one receive and one send per message, nothing else.
+//! Its CPU time per message is the limit an event loop is held against.
 //!
-//! `echo-limit --listen tcp:127.0.0.1:0 --lifetime SECONDS` prints
-//! `listening ENDPOINT`, serves, and ends by itself after its lifetime.
+//! `echo-limit --listen tcp:127.0.0.1:0 --lifetime SECONDS [--answer FILE]`
+//! prints `listening ENDPOINT`, serves, and ends by itself after its lifetime.
+//! It echoes, or sends the bytes of the file for each message: with an HTTP
+//! response in it, it is the limit of a web server that reads no request.
 //!
 //! Level-triggered on purpose: one receive per readiness without a second one
 //! that finds nothing is the smallest number of system calls for this traffic.
@@ -10,6 +12,7 @@
 use std::io::{self, Write};
 use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -43,24 +46,28 @@ fn listen() -> Result<(), String> {
     let options = Options::parse(std::env::args().skip(1))?;
     let endpoint: Endpoint = options.required("listen")?;
     let lifetime: u64 = options.required("lifetime")?;
+    let answer = options.optional::<PathBuf>("answer")?;
+    let answer = answer
+        .map(|file| std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display())))
+        .transpose()?;
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_secs(lifetime));
         std::process::exit(3);
     });
-    serve(&endpoint).map_err(|error| format!("{endpoint}: {error}"))
+    serve(&endpoint, answer.as_deref()).map_err(|error| format!("{endpoint}: {error}"))
 }
 
-fn serve(endpoint: &Endpoint) -> io::Result<()> {
+fn serve(endpoint: &Endpoint, answer: Option<&[u8]>) -> io::Result<()> {
     let (bound, address) = endpoint.bind()?;
     println!("listening {address}");
     io::stdout().flush()?;
     match bound {
-        Bound::Stream(acceptor) => serve_streams(&acceptor),
+        Bound::Stream(acceptor) => serve_streams(&acceptor, answer),
         Bound::Datagram(socket) => serve_datagrams(&socket),
     }
 }
 
-fn serve_streams(acceptor: &Acceptor) -> io::Result<()> {
+fn serve_streams(acceptor: &Acceptor, answer: Option<&[u8]>) -> io::Result<()> {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let listener = epoll::EventData::new_u64(LISTENER);
     match acceptor {
@@ -90,7 +97,7 @@ fn serve_streams(acceptor: &Acceptor) -> io::Result<()> {
             }
             let slot = &mut connections[key as usize];
             let Some(connection) = slot else { continue };
-            if !connection.echo(&epoll, &mut buffer, event.flags)? {
+            if !connection.answer(&epoll, &mut buffer, answer, event.flags)? {
                 // Closing the last descriptor takes it out of the epoll set.
                 *slot = None;
             }
@@ -102,10 +109,11 @@ const NO_TIMEOUT: Option<&Timespec> = None;
 
 impl Connection {
     /// Answers what has arrived; false when the connection is over.
-    fn echo(
+    fn answer(
         &mut self,
         epoll: &OwnedFd,
         buffer: &mut [u8],
+        answer: Option<&[u8]>,
         ready: epoll::EventFlags,
     ) -> io::Result<bool> {
         if ready.contains(epoll::EventFlags::OUT) {
@@ -126,13 +134,13 @@ impl Connection {
             Err(Errno::AGAIN) => return Ok(true),
             Err(_) => return Ok(false),
         };
-        let message = &buffer[..received];
+        let message = answer.unwrap_or(&buffer[..received]);
         let sent = match send(&self.socket, message, SendFlags::NOSIGNAL) {
             Ok(sent) => sent,
             Err(Errno::AGAIN) => 0,
             Err(_) => return Ok(false),
         };
-        if sent < received {
+        if sent < message.len() {
             self.unsent.extend_from_slice(&message[sent..]);
             // Only writing from here on, so that the order of bytes is kept.
             self.watch(epoll, epoll::EventFlags::OUT)?;

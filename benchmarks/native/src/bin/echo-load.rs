@@ -2,9 +2,11 @@
 //! compared with what was sent, bounded in time and in number of messages.
 //!
 //! `echo-load --connect ENDPOINT --connections N --size BYTES
-//! --warmup SECONDS --seconds SECONDS --messages MAX [--certificate PEM]`
+//! --warmup SECONDS --seconds SECONDS --messages MAX [--certificate PEM]
+//! [--websocket PATH]`
 //!
-//! connects (within TLS, if a certificate to trust is given), warms up, prints
+//! connects (within TLS, if a certificate to trust is given; as WebSocket
+//! clients whose messages are binary, if a path is given), warms up, prints
 //! `ready` and waits for a line on standard input; sends until the time or the
 //! number of messages is over and every answer has arrived; prints one line of
 //! JSON, and waits for a second line before it closes the connections. The
@@ -21,6 +23,7 @@ use rustix::event::{Timespec, epoll};
 use vivace_bench_native::channel::{Channel, Security};
 use vivace_bench_native::endpoint::Endpoint;
 use vivace_bench_native::options::Options;
+use vivace_bench_native::websocket;
 use vivace_bench_native::{EVENT_BATCH, RECEIVE_BUFFER};
 
 /// How long an answer may take before the server counts as stuck.
@@ -40,6 +43,7 @@ struct Settings {
     seconds: Duration,
     messages: u64,
     certificate: Option<PathBuf>,
+    websocket: Option<String>,
 }
 
 impl Settings {
@@ -53,6 +57,7 @@ impl Settings {
             seconds: Duration::from_secs_f64(options.required("seconds")?),
             messages: options.required("messages")?,
             certificate: options.optional("certificate")?,
+            websocket: options.optional("websocket")?,
         };
         if settings.size == 0 || settings.connections == 0 {
             return Err("--size and --connections start at 1".into());
@@ -126,7 +131,10 @@ impl Load {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let connections = (0..settings.connections)
             .map(|index| {
-                let channel = Channel::open(settings.endpoint.connect()?, security.as_ref())?;
+                let mut channel = Channel::open(settings.endpoint.connect()?, security.as_ref())?;
+                if let Some(path) = &settings.websocket {
+                    websocket::upgrade(&mut channel, path, PATIENCE)?;
+                }
                 // Edge-triggered, so that no interest ever has to be changed.
                 epoll::add(
                     &epoll,
@@ -134,7 +142,15 @@ impl Load {
                     epoll::EventData::new_u64(index as u64),
                     epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET,
                 )?;
-                Ok(Connection::new(channel, index, settings.size))
+                let payload = distinct_bytes(index, settings.size);
+                Ok(match &settings.websocket {
+                    Some(_) => Connection::new(
+                        channel,
+                        websocket::frame_of_client(&payload),
+                        websocket::frame_of_server(&payload),
+                    ),
+                    None => Connection::new(channel, payload.clone(), payload),
+                })
             })
             .collect::<io::Result<_>>()?;
         Ok(Self { epoll, connections, buffer: vec![0; RECEIVE_BUFFER] })
@@ -189,22 +205,27 @@ impl Load {
     }
 }
 
+/// Bytes that differ along the message and from connection to connection, so
+/// that those in a wrong place or on a wrong connection are noticed.
+fn distinct_bytes(index: usize, size: usize) -> Vec<u8> {
+    (0..size).map(|at| (at * 31 + at / 256 + index * 7) as u8).collect()
+}
+
 /// A connection and how far its current message and the answer have come.
 struct Connection {
     channel: Channel,
     message: Vec<u8>,
+    answer: Vec<u8>,
     sent: usize,
     received: usize,
     started: Instant,
 }
 
 impl Connection {
-    fn new(channel: Channel, index: usize, size: usize) -> Self {
-        // Differs along the message and from connection to connection, so that
-        // bytes in a wrong place or on a wrong connection are noticed.
-        let message = (0..size).map(|at| (at * 31 + at / 256 + index * 7) as u8).collect();
+    fn new(channel: Channel, message: Vec<u8>, answer: Vec<u8>) -> Self {
         // Nothing is outstanding at first: all sent, all received.
-        Self { channel, message, sent: size, received: size, started: Instant::now() }
+        let (sent, received) = (message.len(), answer.len());
+        Self { channel, message, answer, sent, received, started: Instant::now() }
     }
 
     fn begin(&mut self, now: Instant) -> io::Result<()> {
@@ -229,7 +250,7 @@ impl Connection {
 
     /// True when this completed the answer.
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
-        while self.received < self.message.len() {
+        while self.received < self.answer.len() {
             let received = match self.channel.receive(buffer) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(received) => received,
@@ -237,14 +258,14 @@ impl Connection {
                 Err(error) => return Err(error),
             };
             let end = self.received + received;
-            if self.message.get(self.received..end) != Some(&buffer[..received]) {
+            if self.answer.get(self.received..end) != Some(&buffer[..received]) {
                 return Err(io::Error::other(format!(
-                    "the answer differs from the message after {} bytes",
+                    "the answer is another one than expected after {} bytes",
                     self.received
                 )));
             }
             self.received = end;
-            if end == self.message.len() {
+            if end == self.answer.len() {
                 return Ok(true);
             }
         }
