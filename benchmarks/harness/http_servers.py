@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +63,19 @@ class Server:
     name: str
     process: subprocess.Popen[bytes]
     port: int
+    log: Path
+
+    def wait(self) -> None:
+        """Waits until it accepts connections.
+
+        Raises:
+            ServerError: If it ends, or does not in time.
+        """
+        _wait_for(self.process, self.port, self.log)
+
+    def terminate(self) -> None:
+        """Asks all its processes to end."""
+        _signal(self.process, signal.SIGTERM)
 
     def cpu_seconds(self) -> float:
         """Returns the CPU time of all its threads and processes so far."""
@@ -113,6 +126,8 @@ def command(name: str, python: Path, offer: Offer, port: int) -> list[str]:
     if name == "granian":
         line = [*address, "--interface", "asgi", "--loop", "uvloop", "--workers", "1"]
         line += ["--runtime-threads", "1", "--working-dir", str(WORKERS)]
+        # It accepts no more connections than its backlog, 1024 by default.
+        line += ["--backlog", "4096"]
         line += ["--access-log"] if offer.log else ["--no-access-log"]
         line += ["--ssl-keyfile", tls["key"], "--ssl-certificate", tls["chain"]] if tls else []
         return [str(python.with_name("granian")), *line, offer.application]
@@ -127,7 +142,7 @@ def command(name: str, python: Path, offer: Offer, port: int) -> list[str]:
 def started(
     name: str, line: list[str], port: int, log: Path, variables: dict[str, str]
 ) -> Iterator[Server]:
-    """Starts a server on its processor, waits until it accepts connections, and ends it.
+    """Starts a server on its processor, and ends it; what is between waits until it listens.
 
     Args:
         name: What the tables call it.
@@ -135,9 +150,6 @@ def started(
         port: Where it will listen.
         log: The file for what it writes. Not a pipe, which nobody would read.
         variables: Added to its environment.
-
-    Raises:
-        ServerError: If it ends, or does not accept connections in time.
     """
     environment = os.environ | {"PYTHONPATH": str(WORKERS)} | variables
     with children_on(SERVER_CPU), log.open("wb") as output:
@@ -151,8 +163,7 @@ def started(
             start_new_session=True,
         )
     try:
-        _wait_for(process, port, log)
-        yield Server(name, process, port)
+        yield Server(name, process, port, log)
     finally:
         _end(process)
 
@@ -180,16 +191,20 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    # The session that was made for it: whatever it started is in there.
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            pass
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            print(f"benchmarks: {process.args!r} had to be killed", file=sys.stderr)
+    _signal(process, signal.SIGTERM)
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        print(f"benchmarks: {process.args!r} had to be killed", file=sys.stderr)
+    # Whatever it has left behind.
+    _signal(process, signal.SIGKILL)
+    process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    # To the session that was made for it: whatever it started is in there.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def _last_line(log: Path) -> str:

@@ -110,25 +110,29 @@ def _cell(ground: Ground, cell: Cell, number: int) -> dict[str, dict[str, float]
     figures: dict[str, dict[str, float]] = {}
     names = [*([LIMIT] if cell.limit else []), *cell.servers]
     with ExitStack() as stack:
+        # All start at the same time, which is most of what a round takes.
         servers = []
         for name in rotated(names, number):
-            if name in ground.absent:
-                continue
-            port = free_port()
-            line = ground.line(name, cell, port)
-            try:
-                server = stack.enter_context(
-                    started(name, line, port, ground.log(name), ground.variables)
-                )
-                _check(server, cell)
-                servers.append(server)
-            except ServerError as error:
-                ground.failed.setdefault(f"{name}, {cell.name}", str(error))
+            if name not in ground.absent:
+                port = free_port()
+                line = ground.line(name, cell, port)
+                server = started(name, line, port, ground.log(name), ground.variables)
+                servers.append(stack.enter_context(server))
+        working = []
         for server in servers:
+            try:
+                server.wait()
+                _check(server, cell)
+                working.append(server)
+            except ServerError as error:
+                ground.failed.setdefault(f"{server.name}, {cell.name}", str(error))
+        for server in working:
             try:
                 figures[server.name] = _load(ground, server, cell)
             except ServerError as error:
                 ground.failed.setdefault(f"{server.name}, {cell.name}", str(error))
+        for server in servers:
+            server.terminate()
     if cell.alone and SUBJECT not in ground.absent:
         seconds = str(ground.plan.seconds)
         try:
@@ -203,6 +207,7 @@ def _memory(ground: Ground, number: int) -> dict[str, float]:
         line = ground.line(name, cell, port)
         try:
             with started(name, line, port, ground.log(name), ground.variables) as server:
+                server.wait()
                 figures[name] = serve_memory.bytes_per_connection(server)
         except (ServerError, OSError) as error:
             ground.failed.setdefault(f"{name}, idle connections", str(error))
