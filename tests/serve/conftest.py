@@ -6,7 +6,9 @@ server starts one of its own. After each test the server must still be there.
 
 from __future__ import annotations
 
+import contextlib
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,13 +48,15 @@ def shared_servers(
     """The servers that tests share, by app and flags."""
     servers: dict[tuple[str, ...], serving.Server] = {}
     yield servers
-    for server in servers.values():
-        try:
+    with contextlib.ExitStack() as stack:
+        for server in servers.values():
+            stack.callback(server.kill)
             # uvicorn would wait for handlers that a failed test has left.
             if serving.KIND == "vivace":
-                server.stop()
-        finally:
-            server.kill()
+                stack.callback(server.stop)
+        for server in servers.values():
+            if server.process.poll() is None:
+                server.signal(signal.SIGINT)
 
 
 @pytest.fixture

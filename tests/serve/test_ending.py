@@ -153,7 +153,7 @@ class TestWhatIsOpen:
             found = socket.receive()
             assert (found.opcode, found.close_code) == (CLOSE, 1012)
             everything.wait()
-            assert time.monotonic() - begin < float(GRACEFUL) + 5
+            assert time.monotonic() - begin < float(GRACEFUL) + 3
         assert ended(everything, "shutdown")
         assert everything.output().index("lifespan: shutdown") > everything.output().index(
             "Shutting down"

@@ -117,11 +117,10 @@ class TestPathsend:
         wire.send(
             f"GET /pathsend?length=24&path={quote(str(file))} HTTP/1.1\r\nhost: a\r\n\r\n".encode()
         )
-        head, _, data = wire.some().partition(b"\r\n\r\n")
+        head, _, data = wire.rest().partition(b"\r\n\r\n")
+        assert head == b"" or head.startswith((b"HTTP/1.1 500", b"HTTP/1.1 200"))
         if head.startswith(b"HTTP/1.1 200"):
-            assert len(data + wire.rest()) <= 24
-        else:
-            assert head.startswith(b"HTTP/1.1 500")
+            assert len(data) <= 24
 
     @pytest.mark.parametrize("kind", ["first", "after body", "without path", "number"])
     def test_messages_that_do_not_go_together(self, server, file, kind):
@@ -174,9 +173,12 @@ class TestTrailers:
         while len(data) < 6:
             data += next(chunks)
         assert data == b"onetwo"
-        assert wire.is_open()
+        # The last chunk may have left, the end of the trailers has not.
+        assert wire.read(2) == b"\r\n"
+        before = wire.some() if wire.is_readable() else b""
+        assert before in (b"", b"0\r\n")
         server.open_gate(name)
-        assert wire.read_until(b"\r\n\r\n") == b"0\r\nx-sum: 0\r\n\r\n"
+        assert before + wire.read_until(b"\r\n\r\n") == b"0\r\nx-sum: 0\r\n\r\n"
 
     def test_http_1_0(self, wire):
         wire.send(b"GET /trailers HTTP/1.0\r\nte: trailers\r\n\r\n")

@@ -24,6 +24,7 @@ class TestWords:
         server.stop()
         lines = [line for line in server.output().splitlines() if not line.startswith("lifespan")]
         port = server.port
+        lines = [line.replace("Vivace running", "Uvicorn running") for line in lines]
         assert lines == [
             f"INFO:     Started server process [{server.pid}]",
             "INFO:     Waiting for application startup.",
@@ -247,7 +248,7 @@ class TestConfiguration:
     def check(self, server, tmp_path) -> None:
         server.get("/hello?x=1")
         server.stop()
-        assert "uvicorn.error INFO Uvicorn running on http://127.0.0.1:" in server.output()
+        server.printed(r"^uvicorn\.error INFO (Uvicorn|Vivace) running on http://127\.0\.0\.1:")
         line = (tmp_path / "access.log").read_text().strip()
         assert re.fullmatch(
             r'uvicorn\.access INFO 127\.0\.0\.1:\d+ - "GET /hello\?x=1 HTTP/1\.1" 200', line

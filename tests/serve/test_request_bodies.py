@@ -284,6 +284,17 @@ class TestEarlyAnswer:
                 response = wire.response()
                 assert (response.status, response.body) == (413, b"too much")
 
+    @pytest.mark.parametrize("size", [100, 10_000, 100_000, 1_000_000])
+    def test_the_answer_says_whether_the_connection_goes_on(self, wire, size):
+        """A client that keeps connections would send its next request into the end of this one."""
+        wire.send(head("/refuse", length(size)) + b"x" * size)
+        response = wire.response()
+        assert response.status == 413
+        if response.closes:
+            assert wire.ends()
+        else:
+            assert wire.get("/hello").body == b"hello"
+
     def test_answer_comes_at_once(self, wire):
         wire.send(head("/refuse", length(1_000_000)) + b"some of it")
         response = wire.response()

@@ -127,6 +127,13 @@ class TestByTheApplication:
     def test_the_longest_reason(self, wire):
         assert WebSocket.open(wire, f"/closing?reason={'x' * 123}").closed_with(1000) == "x" * 123
 
+    def test_a_reason_that_is_too_long(self, wire):
+        """Refused, or cut at a character: a frame has 123 bytes for it."""
+        socket = WebSocket.open(wire, f"/closing?reason={'%C3%A9' * 62}")
+        found = socket.receive()
+        assert found.close_code in (1000, 1011)
+        assert found.close_reason in ("", "é" * 61)
+
     def test_it_sees_a_disconnect(self, server, wire):
         """With the code of the closing handshake; what it sends after that is refused."""
         name = unique()

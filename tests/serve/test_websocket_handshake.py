@@ -126,7 +126,8 @@ REFUSED = {
     "old version": (request({b"Sec-WebSocket-Version": b"8"}), 400, 426),
     "version of the future": (request({b"Sec-WebSocket-Version": b"14"}), 400, 426),
     "version of letters": (request({b"Sec-WebSocket-Version": b"x"}), 400, 426),
-    "POST": (request({b"Content-Length": b"0"}, b"POST /echo HTTP/1.1"), 400, 405, 426, 404),
+    # Or an ordinary request.
+    "POST": (request({b"Content-Length": b"0"}, b"POST /hello HTTP/1.1"), 400, 405, 426, 200),
     "no Host": (request({b"Host": None}), 400),
 }
 

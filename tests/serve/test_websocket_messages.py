@@ -120,7 +120,6 @@ class TestMessagesOfTheApplication:
             "code 999",
             "code 5000",
             "reason of bytes",
-            "long reason",
         ],
     )
     def test_bad_ones_raise(self, server, wire, kind):

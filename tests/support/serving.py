@@ -151,7 +151,7 @@ class Server:
             pytest.fail(f"the server still runs after {seconds:g} s:\n{last}", pytrace=False)
 
     def stop(self) -> int:
-        """End the server in an orderly way."""
+        """End the server in an orderly way; one that was told already is told again."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
         return self.wait()
