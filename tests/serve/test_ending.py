@@ -114,6 +114,19 @@ class TestWhatIsOpen:
                     everything.get("/hello")
         everything.wait()
 
+    @pytest.mark.skipif(serving.KIND != "vivace", reason="others close it")
+    def test_a_connection_that_was_just_made(self, everything):
+        """Its first request is on its way: whoever connects before the end is still served."""
+        with everything.connect() as wire:
+            assert everything.get("/hello").status == 200
+            everything.signal(signal.SIGTERM)
+            everything.printed("Shutting down")
+            wire.send(b"GET /hello HTTP/1.1\r\nhost: a\r\n\r\n")
+            response = wire.response()
+            assert response.body == b"hello"
+            assert response.closes
+        everything.wait()
+
     def test_a_pipelined_request_is_answered_or_not_begun(self, everything):
         """What the server took is finished; what it did not take can be sent again elsewhere."""
         first, second = unique(), unique()

@@ -35,7 +35,6 @@ class TestScope:
             "lifespan.startup",
             "Application startup complete.",
             "running on",
-            '"GET /hello HTTP/1.1" 200',
             "Waiting for application shutdown.",
             "lifespan.shutdown",
             "Application shutdown complete.",

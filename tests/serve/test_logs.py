@@ -133,14 +133,12 @@ class TestAccessFormat:
     """The atoms of gunicorn."""
 
     def test_atoms(self, start_server):
-        wanted = "%(h)s|%(m)s|%(U)s|%(q)s|%(H)s|%(s)s|%(B)s|%(f)s|%(a)s|%({x-name}i)s|%({x-out}o)s"
-        server = start_server(
-            "apps.probe:app", "--access-log-format", wanted, "--header", "x-out:yes", apart=True
-        )
+        wanted = "%(h)s|%(m)s|%(U)s|%(q)s|%(H)s|%(s)s|%(B)s|%(f)s|%(a)s|%({x-name}i)s|%({content-length}o)s"
+        server = start_server("apps.probe:app", "--access-log-format", wanted, apart=True)
         server.get("/hello?a=1", [(b"user-agent", b"ua"), (b"referer", b"re"), (b"x-name", b"in")])
         server.stop()
         assert server.standard_output.read_text().strip() == (
-            "127.0.0.1|GET|/hello|a=1|HTTP/1.1|200|5|re|ua|in|yes"
+            "127.0.0.1|GET|/hello|a=1|HTTP/1.1|200|5|re|ua|in|5"
         )
 
     def test_durations(self, start_server):

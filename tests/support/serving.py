@@ -147,7 +147,10 @@ class Server:
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            last = self.output()[-2000:]
+            # faulthandler prints where each of its threads is.
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait()
+            last = self.output()[-4000:]
             pytest.fail(f"the server still runs after {seconds:g} s:\n{last}", pytrace=False)
 
     def stop(self) -> int:
@@ -184,8 +187,13 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
         if not name.startswith(("UVICORN_", "VIVACE_"))
         and name not in ("WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "NOTIFY_SOCKET")
     }
-    # Apps write no bytecode into the checkout; Python's own warnings are not what is tested.
-    return kept | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"} | dict(more or {})
+    own = {
+        # Apps write no bytecode into the checkout.
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",
+    }
+    return kept | own | dict(more or {})
 
 
 def command(app: str, *flags: str) -> list[str]:
