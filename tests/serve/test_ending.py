@@ -207,7 +207,7 @@ class TestWhatIsOpen:
             wire.send(f"GET /immortal?id={name} HTTP/1.1\r\nhost: a\r\n\r\n".encode())
             server.seen(name, 1)
             server.signal(signal.SIGTERM)
-            server.wait()
+            server.wait(8)
         assert ended(server, "shutdown")
 
     def test_complete_answers_are_not_reset(self, everything):

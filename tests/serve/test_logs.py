@@ -133,7 +133,8 @@ class TestAccessFormat:
     """The atoms of gunicorn."""
 
     def test_atoms(self, start_server):
-        wanted = "%(h)s|%(m)s|%(U)s|%(q)s|%(H)s|%(s)s|%(B)s|%(f)s|%(a)s|%({x-name}i)s|%({content-length}o)s"
+        wanted = "%(h)s|%(m)s|%(U)s|%(q)s|%(H)s|%(s)s|%(B)s|%(f)s|%(a)s|%({x-name}i)s"
+        wanted += "|%({content-length}o)s"
         server = start_server("apps.probe:app", "--access-log-format", wanted, apart=True)
         server.get("/hello?a=1", [(b"user-agent", b"ua"), (b"referer", b"re"), (b"x-name", b"in")])
         server.stop()
