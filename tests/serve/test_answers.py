@@ -188,8 +188,12 @@ class TestMismatch:
                 f"GET /lengths?length=100&body=9&pieces={pieces}&id={name} HTTP/1.1\r\n"
                 "Host: a\r\n\r\n".encode()
             )
-            with pytest.raises((Truncated, ConnectionResetError)):
-                wire.response()
+            try:
+                response = wire.response()
+            except (Truncated, ConnectionResetError):
+                response = None
+        # The server may have noticed before anything had left.
+        assert response is None or response.status == 500
         assert server.seen(name).notes != ["sent"]
 
 
