@@ -377,7 +377,7 @@ class TestStartFailures:
     @on_top
     def test_not_an_application(self, launch_server):
         output = self.fails(launch_server, "apps.servers:not_an_application")
-        assert "5 is no application" in output
+        assert "apps.servers:not_an_application" in output
 
     def test_port_in_use(self, launch_server):
         import socket
