@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -192,11 +191,9 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     _signal(process, signal.SIGTERM)
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(5)
-    except subprocess.TimeoutExpired:
-        print(f"benchmarks: {process.args!r} had to be killed", file=sys.stderr)
-    # Whatever it has left behind.
+    # Itself, if it has not ended, and whatever it has left behind.
     _signal(process, signal.SIGKILL)
     process.wait()
 
