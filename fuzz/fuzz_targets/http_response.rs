@@ -143,7 +143,7 @@ fn read(mut rest: &[u8], head: bool, http11: bool) -> Seen {
 
 fuzz_target!(|script: Script| {
     let Script { head, http11, keep_alive, trailers_wanted, .. } = script;
-    let request = RequestTraits { head, http11, keep_alive, trailers_wanted };
+    let request = RequestTraits { head, http11, http2: false, keep_alive, trailers_wanted };
     let mut writer = ResponseWriter::new(request);
     let mut out = Vec::new();
     if writer.begin(&mut out, script.status % 700).is_err() {

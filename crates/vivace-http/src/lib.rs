@@ -4,6 +4,7 @@
 //! written to a buffer of the caller.
 //!
 //! - `h1`: HTTP/1.1, the server side: reading requests, writing responses.
+//! - `h2`: HTTP/2, the server side of a connection and its streams.
 //! - `ws`: WebSocket with compression, the server side: reading and writing frames.
 //! - For all versions of HTTP: `field` (header fields), `target` and `host` (what is asked for),
 //!   `status`, `date`, `proxy` (what a trusted proxy says of the client).
@@ -22,6 +23,7 @@ pub mod access_log;
 pub mod date;
 pub mod field;
 pub mod h1;
+pub mod h2;
 pub mod host;
 pub mod metrics;
 pub mod proxy;

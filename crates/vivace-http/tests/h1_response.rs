@@ -5,8 +5,13 @@ use vivace_http::h1::response::{
     BodyError, Defaults, HeadError, RequestTraits, ResponseWriter, write_interim,
 };
 
-const GET: RequestTraits =
-    RequestTraits { head: false, http11: true, keep_alive: true, trailers_wanted: false };
+const GET: RequestTraits = RequestTraits {
+    head: false,
+    http11: true,
+    http2: false,
+    keep_alive: true,
+    trailers_wanted: false,
+};
 const HEAD: RequestTraits = RequestTraits { head: true, ..GET };
 const OLD: RequestTraits = RequestTraits { http11: false, keep_alive: false, ..GET };
 const OLD_KEPT: RequestTraits = RequestTraits { keep_alive: true, ..OLD };

@@ -15,7 +15,7 @@ pub enum Framing {
     None,
     /// After so many bytes, which may be none.
     Length(u64),
-    /// With the last chunk.
+    /// With the last chunk; of HTTP/2, with the frame that says so.
     Chunked,
 }
 

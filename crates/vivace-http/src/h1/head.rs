@@ -30,8 +30,10 @@ pub struct Head<'a> {
     pub query: &'a [u8],
     /// The host that the target itself names, if it is a URL or that of CONNECT.
     pub authority: Option<&'a [u8]>,
-    /// HTTP/1.1; otherwise HTTP/1.0.
+    /// HTTP/1.1 or later; otherwise HTTP/1.0.
     pub http11: bool,
+    /// HTTP/2.
+    pub http2: bool,
     /// In the order sent. If the target names a host, Host has that as its value.
     pub headers: Headers<'a>,
     /// How the content ends.
@@ -50,7 +52,7 @@ pub struct Head<'a> {
 
 /// The header fields of a head, or the trailer fields after a body; a slice of [`Header`].
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Headers<'a>(pub(super) Vec<Header<'a>>);
+pub struct Headers<'a>(pub(crate) Vec<Header<'a>>);
 
 impl<'a> Deref for Headers<'a> {
     type Target = [Header<'a>];
@@ -144,6 +146,7 @@ fn assemble<'a>(
         query: target.query,
         authority: target.authority,
         http11,
+        http2: false,
         headers: Headers(headers),
         framing: decided.framing,
         keep_alive: decided.keep_alive,

@@ -16,7 +16,7 @@ pub struct Reject {
 }
 
 impl Reject {
-    pub(super) const fn bad_request(reason: &'static str) -> Self {
+    pub(crate) const fn bad_request(reason: &'static str) -> Self {
         Self { status: 400, reason }
     }
 

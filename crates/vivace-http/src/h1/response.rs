@@ -10,6 +10,9 @@
 //!
 //! The server alone decides how a response is framed. `Transfer-Encoding`, `Connection` and the
 //! like from the program are read for what is meant and not sent.
+//!
+//! HTTP/2 has the same rules and other bytes: for it only the lines of the fields are written, and
+//! the frames say where what ends (`h2` makes them).
 
 use std::fmt;
 
@@ -24,6 +27,8 @@ pub struct RequestTraits {
     pub head: bool,
     /// The client understands chunks.
     pub http11: bool,
+    /// The response goes into frames: no chunks, no status line, nothing about the connection.
+    pub http2: bool,
     /// The connection may stay, both for the client and for the server.
     pub keep_alive: bool,
     /// The client would read trailers.
@@ -33,7 +38,7 @@ pub struct RequestTraits {
 impl Default for RequestTraits {
     /// A GET of HTTP/1.1 on a connection that may stay.
     fn default() -> Self {
-        Self { head: false, http11: true, keep_alive: true, trailers_wanted: false }
+        Self { head: false, http11: true, http2: false, keep_alive: true, trailers_wanted: false }
     }
 }
 
@@ -42,6 +47,7 @@ impl From<&Head<'_>> for RequestTraits {
         Self {
             head: head.method == b"HEAD",
             http11: head.http11,
+            http2: head.http2,
             keep_alive: head.keep_alive,
             trailers_wanted: head.trailers_wanted,
         }
@@ -165,6 +171,8 @@ enum Content {
     /// Up to the Content-Length; so much is missing.
     Length(u64),
     Chunked,
+    /// Until the frame that says so.
+    Framed,
     /// Up to the end of the connection.
     UntilClose,
 }
@@ -221,7 +229,9 @@ impl ResponseWriter {
         }
         // Enough for the usual head, so that it is not moved while it grows.
         out.reserve(256);
-        write_status_line(out, status);
+        if !self.request.http2 {
+            write_status_line(out, status);
+        }
         self.status = status;
         self.stage = Stage::Head;
         Ok(())
@@ -252,7 +262,10 @@ impl ResponseWriter {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"date") => self.said.date = true,
             6 if name.eq_ignore_ascii_case(b"server") => self.said.server = true,
-            7 if name.eq_ignore_ascii_case(b"upgrade") => self.said.upgrade = true,
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.said.upgrade = true;
+                return Ok(!self.request.http2);
+            }
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 if field::list_has(value, b"close") {
                     self.close();
@@ -313,7 +326,12 @@ impl ResponseWriter {
         }
         out.extend_from_slice(defaults.extra);
         let content = self.choose_content();
-        if content != Content::Chunked && self.trailers.is_some() {
+        let carries_trailers = match content {
+            Content::Chunked | Content::Framed => true,
+            Content::Length(_) => self.request.http2,
+            Content::UntilClose | Content::Dropped => false,
+        };
+        if !carries_trailers && self.trailers.is_some() {
             self.trailers = Some(TrailersTo::Nobody);
         }
         match content {
@@ -324,10 +342,12 @@ impl ResponseWriter {
             }
             Content::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
             Content::UntilClose => self.close(),
-            Content::Length(_) | Content::Dropped => {}
+            Content::Length(_) | Content::Framed | Content::Dropped => {}
         }
-        self.write_connection(out);
-        out.extend_from_slice(b"\r\n");
+        if !self.request.http2 {
+            self.write_connection(out);
+            out.extend_from_slice(b"\r\n");
+        }
         self.stage = Stage::Content(content);
     }
 
@@ -340,6 +360,7 @@ impl ResponseWriter {
             (None, Some(length)) if self.trailers != Some(TrailersTo::Client) => {
                 Content::Length(length)
             }
+            _ if self.request.http2 => Content::Framed,
             _ if self.request.http11 => Content::Chunked,
             _ => Content::UntilClose,
         }
@@ -374,7 +395,7 @@ impl ResponseWriter {
         };
         let framed = match content {
             Content::Dropped => Framed::NOTHING,
-            Content::UntilClose => Framed::PLAIN,
+            Content::UntilClose | Content::Framed => Framed::PLAIN,
             Content::Length(missing) => {
                 let missing = missing
                     .checked_sub(length as u64)
@@ -446,7 +467,9 @@ impl ResponseWriter {
             return Ok(());
         };
         let start = out.len();
-        out.extend_from_slice(b"0\r\n");
+        if !self.request.http2 {
+            out.extend_from_slice(b"0\r\n");
+        }
         for field in fields {
             if let Err(error) = check_field(field.name, field.value) {
                 out.truncate(start);
@@ -456,7 +479,9 @@ impl ResponseWriter {
                 write_field(out, field.name, field.value);
             }
         }
-        out.extend_from_slice(b"\r\n");
+        if !self.request.http2 {
+            out.extend_from_slice(b"\r\n");
+        }
         if to == TrailersTo::Nobody {
             out.truncate(start);
         }
@@ -488,6 +513,12 @@ impl ResponseWriter {
     #[must_use]
     pub fn awaits_trailers(&self) -> bool {
         matches!(self.stage, Stage::Trailers(_))
+    }
+
+    /// Whether the client is to get trailers, so that the last piece of content is not the end.
+    #[must_use]
+    pub fn sends_trailers(&self) -> bool {
+        self.stage == Stage::Trailers(TrailersTo::Client)
     }
 
     /// Whether all was written, or content was refused.
@@ -524,6 +555,24 @@ pub fn write_interim<'a>(
     }
     let start = out.len();
     write_status_line(out, status);
+    if let Err(error) = write_fields(out, fields) {
+        out.truncate(start);
+        return Err(error);
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+/// Writes the lines of fields.
+///
+/// # Errors
+///
+/// If one is not a valid field; nothing is written then.
+pub fn write_fields<'a>(
+    out: &mut Vec<u8>,
+    fields: impl IntoIterator<Item = Header<'a>>,
+) -> Result<(), HeadError> {
+    let start = out.len();
     for field in fields {
         if let Err(error) = check_field(field.name, field.value) {
             out.truncate(start);
@@ -531,7 +580,6 @@ pub fn write_interim<'a>(
         }
         write_field(out, field.name, field.value);
     }
-    out.extend_from_slice(b"\r\n");
     Ok(())
 }
 
