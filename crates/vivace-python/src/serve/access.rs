@@ -33,7 +33,7 @@ pub(super) struct Line {
     text: Vec<u8>,
     method: usize,
     path: usize,
-    http11: bool,
+    version: &'static str,
     client: Option<Owned>,
     /// For the route, which the application enters.
     scope: Owned,
@@ -116,7 +116,11 @@ impl Access {
             text,
             method: head.method.len(),
             path: head.path.len(),
-            http11: head.http11,
+            version: match (head.http2, head.http11) {
+                (true, _) => "2",
+                (false, true) => "1.1",
+                (false, false) => "1.0",
+            },
             client: text::dict_get(scope, &asgi_names().client)?,
             scope: scope.new_ref(),
             headers: Kept(headers.collect()),
@@ -131,7 +135,7 @@ impl Access {
         if !root_path.is_empty() {
             path = Cow::Owned(format!("{root_path}{path}"));
         }
-        let version = if line.http11 { "1.1" } else { "1.0" };
+        let version = line.version;
         if let Some(logger) = self.logger.get() {
             return log_by_logger(&logger, exchange, line, method, &path, query, version);
         }

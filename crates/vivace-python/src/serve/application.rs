@@ -49,7 +49,7 @@ fn run(exchange: &Instance<Exchange>) -> Result<()> {
     }
     let seconds = exchange.service()?.settings().timeouts.request;
     if let (Some(seconds), Some(connection)) = (seconds, exchange.connection.get()) {
-        connection.await_within(super::deadlines::Late::Request, seconds)?;
+        connection.await_application(seconds)?;
     }
     call(exchange, &scope)
 }

@@ -3,6 +3,8 @@
 //! It is an asyncio protocol. Over our own transports the bytes come natively, out of the memory
 //! that the loop reads into (`transports/stream_http.rs`); over others (TLS) by `data_received`.
 //!
+//! With `http2` it may speak HTTP/2 instead (`http2.rs`), from its first byte to its last.
+//!
 //! ```text
 //!            head             response complete
 //!   Http ───────────> Http ──────────────────────> Http        (kept alive)
@@ -16,6 +18,7 @@ use vivace_http::h1::request::RequestReader;
 
 use super::deadlines::{Deadlines, Late};
 use super::exchange::Exchange;
+use super::http2::Http2;
 use super::service::Service;
 use super::websocket::WebSocket;
 use crate::event_loop::Loop;
@@ -38,6 +41,8 @@ pub(super) enum Mode {
     /// not read yet would be lost to a reset (RFC 9112, section 9.6).
     Lingering,
     WebSocket,
+    /// Frames of HTTP/2.
+    Http2,
     Closed,
 }
 
@@ -62,6 +67,9 @@ pub(crate) struct Connection {
     pub(super) backlog: RefCell<Vec<u8>>,
     pub(super) exchange: Slot<Ref<Exchange>>,
     pub(super) websocket: Slot<Ref<WebSocket>>,
+    pub(super) http2: Http2,
+    /// The first bytes will say whether it is HTTP/1.1 or HTTP/2.
+    pub(super) undecided: Cell<bool>,
     /// Bytes that may still be thrown away while draining or lingering.
     pub(super) discardable: Cell<usize>,
     /// The input is being read right now: what is complete goes on there.
@@ -101,6 +109,8 @@ impl Class for Connection {
             backlog: RefCell::default(),
             exchange: Slot::empty(),
             websocket: Slot::empty(),
+            http2: Http2::default(),
+            undecided: Cell::new(false),
             discardable: Cell::new(0),
             feeding: Cell::new(false),
             read_paused: Cell::new(false),
@@ -123,6 +133,7 @@ impl Class for Connection {
         visitor.slot(&self.tls);
         visitor.slot(&self.exchange);
         visitor.slot(&self.websocket);
+        self.http2.traverse(visitor);
         self.deadlines.traverse(visitor);
     }
     fn clear(&self) {
@@ -135,6 +146,7 @@ impl Class for Connection {
         self.tls.clear();
         self.exchange.clear();
         self.websocket.clear();
+        self.http2.clear();
         self.deadlines.clear();
     }
 }
@@ -163,6 +175,12 @@ impl Instance<Connection> {
         if !service.admit(self)? {
             return self.abort();
         }
+        if service.settings().http2 {
+            if self.http2_was_agreed(&channel)? {
+                self.http2_start()?;
+            }
+            self.undecided.set(!self.secure.get());
+        }
         self.await_within(Late::Header, service.settings().timeouts.request_header)
     }
 
@@ -184,6 +202,7 @@ impl Instance<Connection> {
         if let Some(websocket) = websocket {
             websocket.lose()?;
         }
+        self.http2_lose()?;
         match service {
             Some(service) => service.forget(self),
             None => Ok(()),
@@ -225,6 +244,9 @@ impl Instance<Connection> {
         }
         if let Some(websocket) = self.websocket.get() {
             websocket.waiters.wake()?;
+        }
+        if self.mode.get() == Mode::Http2 {
+            return self.http2_resume();
         }
         Ok(())
     }

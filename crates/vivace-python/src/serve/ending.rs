@@ -40,6 +40,9 @@ impl Instance<Connection> {
 
     /// The last byte of a response was written.
     pub(super) fn response_complete(&self, exchange: &Instance<Exchange>) -> Result<()> {
+        if exchange.is_stream() {
+            return self.http2_response_complete(exchange);
+        }
         access::log(exchange)?;
         self.deadlines.lift(Late::Request);
         let current = self.exchange.take();
@@ -143,7 +146,7 @@ impl Instance<Connection> {
     pub(super) fn ended(&self) -> Result<bool> {
         self.eof.set(true);
         match self.mode.get() {
-            Mode::Lingering | Mode::Draining | Mode::Closed => {
+            Mode::Lingering | Mode::Draining | Mode::Closed | Mode::Http2 => {
                 self.close()?;
                 return Ok(false);
             }
@@ -176,6 +179,7 @@ impl Instance<Connection> {
             Mode::Http => self.close(),
             Mode::Draining => self.linger(),
             Mode::WebSocket => self.websocket_restart(),
+            Mode::Http2 => self.http2_drain(),
             _ => Ok(()),
         }
     }
@@ -244,6 +248,15 @@ impl Instance<Connection> {
 
     /// A deadline has passed.
     pub(super) fn late(&self, late: Late) -> Result<()> {
+        if self.mode.get() == Mode::Http2 {
+            match late {
+                Late::KeepAlive | Late::Header => return self.http2_goodbye(),
+                Late::Body | Late::Request => return self.http2_late(late),
+                Late::Write if !self.is_write_paused() => return self.http2_late_to_read(),
+                Late::Close => return self.close(),
+                Late::Write | Late::Ping => {}
+            }
+        }
         match late {
             Late::KeepAlive => self.close(),
             Late::Header => {
@@ -270,6 +283,15 @@ impl Instance<Connection> {
             Late::Ping => self.websocket_alive(),
             Late::Close => self.abort(),
         }
+    }
+
+    /// The application has so many seconds for its response.
+    pub(super) fn await_application(&self, seconds: f64) -> Result<()> {
+        // With HTTP/2 several run, and the first deadline is that of the one that began first.
+        if self.mode.get() == Mode::Http2 && self.deadlines.is_set(Late::Request) {
+            return Ok(());
+        }
+        self.await_within(Late::Request, seconds)
     }
 
     fn head_is_partial(&self) -> bool {

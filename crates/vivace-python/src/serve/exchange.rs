@@ -56,6 +56,8 @@ pub(super) struct RequestBody {
     delivered: Cell<bool>,
     /// The client waits for `100 Continue`.
     pub(super) continue_wanted: Cell<bool>,
+    /// Since when its rate counts, and how much had come then; of HTTP/2.
+    pub(super) clock: Cell<Option<(f64, u64)>>,
 }
 
 /// The response on its way to the client.
@@ -78,6 +80,8 @@ pub(crate) struct Exchange {
     pub(super) service: Slot<Ref<Service>>,
     /// Empty once the response is complete or the connection is lost.
     pub(super) connection: Slot<Ref<Connection>>,
+    /// Which stream of an HTTP/2 connection it is on; 0 with HTTP/1.1.
+    pub(super) stream: Cell<u32>,
     pub(super) loop_slot: Slot<Ref<Loop>>,
     /// Until the application is called.
     pub(super) scope: Slot,
@@ -104,6 +108,7 @@ impl Exchange {
         Self {
             service: Slot::empty(),
             connection: Slot::empty(),
+            stream: Cell::new(0),
             loop_slot: Slot::empty(),
             scope: Slot::empty(),
             task: Slot::empty(),
@@ -131,6 +136,12 @@ impl Exchange {
     #[inline]
     pub(super) fn phase(&self) -> Phase {
         self.response.phase.get()
+    }
+
+    /// Whether it shares its connection with others: HTTP/2.
+    #[inline]
+    pub(super) fn is_stream(&self) -> bool {
+        self.stream.get() != 0
     }
 
     #[inline]
@@ -202,7 +213,10 @@ impl Instance<Exchange> {
         }
         if body.continue_wanted.replace(false) {
             if let Some(connection) = self.connection.get() {
-                connection.send_continue()?;
+                match self.is_stream() {
+                    true => connection.http2_inform(self, 100, b"")?,
+                    false => connection.send_continue()?,
+                }
             }
         }
         Ok(None)
@@ -219,7 +233,8 @@ impl Instance<Exchange> {
         let names = asgi_names();
         let message = self.service()?.request_template()?;
         let body = &self.body;
-        if body.held.replace(0) > 0 {
+        let held = body.held.replace(0);
+        if held > 0 {
             let mut chunks = std::mem::take(&mut *body.chunks.borrow_mut());
             let data = match (chunks.pop_front(), chunks.is_empty()) {
                 (Some(only), true) => only,
@@ -233,7 +248,10 @@ impl Instance<Exchange> {
         } else {
             text::dict_set(&message, &names.more_body, &text::boolean(true))?;
             if let Some(connection) = self.connection.get() {
-                connection.wants_body()?;
+                match self.is_stream() {
+                    true => connection.http2_release(self, held)?,
+                    false => connection.wants_body()?,
+                }
             }
         }
         Ok(message)
@@ -242,9 +260,14 @@ impl Instance<Exchange> {
     /// Whether more may be written: `None` while the client does not take what was.
     pub(super) fn has_room(&self) -> Result<Option<Owned>> {
         match self.connection.get() {
-            Some(connection) if connection.is_write_paused() && !self.lost.get() => Ok(None),
+            Some(connection) if self.must_wait(&connection) && !self.lost.get() => Ok(None),
             _ => Ok(Some(text::none())),
         }
+    }
+
+    #[inline]
+    fn must_wait(&self, connection: &Instance<Connection>) -> bool {
+        connection.is_write_paused() || (self.is_stream() && !connection.http2_has_room(self))
     }
 
     /// The client has gone, or will say no more.
@@ -309,6 +332,7 @@ pub(super) fn make_class() -> Result<Owned> {
     .noargs(c"receive", c"The next message: http.request or http.disconnect.", receive)
     .onearg(c"send", c"Sends a part of the response.", send)
     .onearg(c"_begin_file", c"The head leaves before a file.", super::response::begin_file)
+    .onearg(c"_file_part", c"Sends a part of a file.", super::response::file_part)
     .onearg(c"_end_file", c"The file was sent, or not whole.", super::response::end_file)
     .build(None)
 }

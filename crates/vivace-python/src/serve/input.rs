@@ -42,6 +42,8 @@ impl Instance<Connection> {
             Mode::Closed => Ok(()),
             Mode::Lingering => self.discard(data.len()),
             Mode::WebSocket => self.websocket_received(data),
+            Mode::Http2 => self.http2_received(data),
+            Mode::Http if self.undecided.get() && self.http2_begins(data)? => Ok(()),
             Mode::Http | Mode::Draining => {
                 if self.feeding.get() || self.is_busy() {
                     return self.keep(data);
@@ -91,7 +93,7 @@ impl Instance<Connection> {
         match self.mode.get() {
             Mode::WebSocket => return self.websocket_received(rest),
             Mode::Lingering => return self.discard(rest.len()),
-            Mode::Closed => return Ok(()),
+            Mode::Closed | Mode::Http2 => return Ok(()),
             Mode::Http | Mode::Draining => {}
         }
         let mut backlog = self.backlog.borrow_mut();

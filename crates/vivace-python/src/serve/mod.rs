@@ -12,6 +12,7 @@
 //! | `settings` | what it was told |
 //! | `connection` | `H1Protocol`: one HTTP/1.1 connection |
 //! | `input` | bytes in: requests, bodies, what waits |
+//! | `http2` | the same for a connection that speaks HTTP/2 |
 //! | `ending` | the end of responses and connections, refusals |
 //! | `deadlines` | how long what may take |
 //! | `scope`, `proxy` | what the application is told of a request |
@@ -31,6 +32,7 @@ mod deadlines;
 mod ending;
 mod exchange;
 mod files;
+mod http2;
 mod input;
 mod metrics;
 mod operation;

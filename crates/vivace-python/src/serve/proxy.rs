@@ -43,3 +43,26 @@ pub(super) fn apply(
     }
     Ok(())
 }
+
+/// Enters `:scheme` of HTTP/2, if it comes from a proxy that is to be believed: the client says it,
+/// whatever the connection is.
+pub(super) fn apply_scheme(
+    connection: &Connection,
+    service: &Service,
+    scheme: &str,
+    scope: &Object,
+) -> Result<()> {
+    let (Some(trusted), Some(client)) = (&service.proxies().0, connection.client.get()) else {
+        return Ok(());
+    };
+    if !trusted.trusts(&text::to_string_lossy(text::tuple_get(&client, 0))) {
+        return Ok(());
+    }
+    let asgi = asgi_names();
+    let scheme = match scheme {
+        "https" => &asgi.https,
+        "http" => &asgi.http,
+        _ => return Ok(()),
+    };
+    text::dict_set(scope, &asgi.scheme, scheme)
+}

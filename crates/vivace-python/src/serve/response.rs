@@ -1,7 +1,9 @@
 //! `send(message)`: from the messages of the ASGI specification to bytes on the connection.
 
 use vivace_http::field::Header;
-use vivace_http::h1::response::{BodyError, HeadError, ResponseWriter, write_interim};
+use vivace_http::h1::response::{
+    BodyError, HeadError, ResponseWriter, write_fields, write_interim,
+};
 
 use super::exchange::{Exchange, Phase};
 use super::files;
@@ -180,6 +182,7 @@ fn after_write(this: &This) -> Result<Owned> {
 pub(super) fn send_body(this: &This, data: Option<&Bytes>, more: bool) -> Result<()> {
     let Some(connection) = this.connection.get() else { return Ok(()) };
     let content = data.map_or(&[][..], Bytes::as_slice);
+    let begins = this.phase() == Phase::Started;
     let mut out = take_head(this, (!more).then_some(content.len()))?;
     let framed = this.response.writer.borrow_mut().body(content.len(), more);
     let framed = match framed {
@@ -189,6 +192,11 @@ pub(super) fn send_body(this: &This, data: Option<&Bytes>, more: bool) -> Result
     let (before, after) = (framed.before(), framed.after());
     let content = if framed.send_data { content } else { &[] };
     this.response.sent.set(this.response.sent.get() + content.len() as u64);
+    if this.is_stream() {
+        let ends = !more && !this.response.writer.borrow().sends_trailers();
+        connection.http2_send(this, begins.then_some(&out), content, ends)?;
+        return sent(this, more);
+    }
     out.extend_from_slice(before);
     if content.len() <= JOIN_UP_TO {
         out.extend_from_slice(content);
@@ -207,6 +215,11 @@ pub(super) fn send_body(this: &This, data: Option<&Bytes>, more: bool) -> Result
         }
         connection.write(&pieces)?;
     }
+    sent(this, more)
+}
+
+/// A part of the body was sent.
+fn sent(this: &This, more: bool) -> Result<()> {
     if more {
         this.response.phase.set(Phase::Streaming);
         return Ok(());
@@ -240,6 +253,7 @@ fn wrong_length(this: &This, error: BodyError) -> Result<crate::ffi::Raised> {
 pub(super) fn cut(this: &This) -> Result<()> {
     let ends_with_connection = this.response.writer.borrow().ends_with_connection();
     match this.connection.get() {
+        Some(connection) if this.is_stream() => connection.http2_abort(this),
         Some(connection) => connection.cut(ends_with_connection),
         None => Ok(()),
     }
@@ -282,8 +296,16 @@ fn trailers(this: &This, message: &Object) -> Result<Owned> {
         .iter()
         .map(|(name, value)| Header { name: name.as_slice(), value: value.as_slice() });
     let mut out = Vec::new();
+    let to_client = this.response.writer.borrow().sends_trailers();
     let written = this.response.writer.borrow_mut().trailers(&mut out, fields);
     written.map_err(|error| head_error(&error))?;
+    if this.is_stream() {
+        if let Some(connection) = this.connection.get().filter(|_| to_client) {
+            connection.http2_send_trailers(this, &out)?;
+        }
+        complete(this)?;
+        return after_write(this);
+    }
     if let Some(connection) = this.connection.get().filter(|_| !out.is_empty()) {
         connection.write(&[Bytes::copied(&out)?])?;
     }
@@ -308,7 +330,11 @@ fn pathsend(this: &This, message: &Object) -> Result<Owned> {
         return after_write(this);
     }
     let Some(connection) = this.connection.get() else { return done(this) };
-    let transport = connection.transport.get_or_none();
+    // The kernel cannot copy a file into frames.
+    let transport = match this.is_stream() {
+        true => text::none(),
+        false => connection.transport.get_or_none(),
+    };
     let coroutine =
         this.service()?.send_file_function()?.call(&[this.object(), &transport, &path])?;
     operation::of_coroutine(this.object(), coroutine)
@@ -326,16 +352,37 @@ pub(super) fn begin_file(this: &This, size: &Object) -> Result<Owned> {
     };
     debug_assert!(framed.before().is_empty(), "the length is known");
     this.response.phase.set(Phase::Streaming);
-    if !out.is_empty() {
+    if this.is_stream() {
+        let ends = !framed.send_data || size == 0;
+        connection.http2_send(this, Some(&out), b"", ends)?;
+    } else if !out.is_empty() {
         connection.write(&[Bytes::copied(&out)?])?;
     }
     this.response.sent.set(if framed.send_data { size as u64 } else { 0 });
     Ok(text::boolean(framed.send_data && size > 0))
 }
 
+/// `_file_part(data)`: a part of a file that goes into frames; what is returned waits for room.
+pub(super) fn file_part(this: &This, data: &Object) -> Result<Owned> {
+    if is_over(this)? {
+        return done(this);
+    }
+    let data = Bytes::body(data)?;
+    if let Some(connection) = this.connection.get().filter(|_| this.is_stream()) {
+        connection.http2_send(this, None, data.as_slice(), false)?;
+    }
+    after_write(this)
+}
+
 /// `_end_file(whole)`: the file was sent, or could not be.
 pub(super) fn end_file(this: &This, whole: &Object) -> Result<Owned> {
+    if this.is_complete() || this.lost.get() {
+        return Ok(text::none());
+    }
     if whole.is_true()? {
+        if let Some(connection) = this.connection.get().filter(|_| this.is_stream()) {
+            connection.http2_send(this, None, b"", true)?;
+        }
         complete(this)?
     } else {
         cut(this)?
@@ -360,6 +407,13 @@ fn early_hint(this: &This, message: &Object) -> Result<Owned> {
     })?;
     let fields = values.iter().map(|value| Header { name: b"link", value: value.as_slice() });
     let mut out = Vec::new();
+    if this.is_stream() {
+        write_fields(&mut out, fields).map_err(|error| head_error(&error))?;
+        if let Some(connection) = this.connection.get().filter(|_| !values.is_empty()) {
+            connection.http2_inform(this, 103, &out)?;
+        }
+        return after_write(this);
+    }
     write_interim(&mut out, 103, fields).map_err(|error| head_error(&error))?;
     let http11 = this.response.traits.get().http11;
     if let Some(connection) = this.connection.get().filter(|_| http11 && !values.is_empty()) {

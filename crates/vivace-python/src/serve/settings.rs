@@ -55,6 +55,7 @@ pub(super) struct Settings {
     pub(super) access_log_colors: bool,
     pub(super) reset_contextvars: bool,
     pub(super) cancel_on_disconnect: bool,
+    pub(super) http2: bool,
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
     pub(super) ws: WebSockets,
@@ -146,6 +147,7 @@ impl Settings {
             access_log_colors: read.flag("access_log_colors")?,
             reset_contextvars: read.flag("reset_contextvars")?,
             cancel_on_disconnect: read.flag("cancel_on_disconnect")?,
+            http2: read.flag("http2")?,
             limits: Limits {
                 body_rate: read.number("limit_body_rate")?,
                 body_size: read.number_given("limit_body_size")?,
