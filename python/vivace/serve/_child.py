@@ -52,7 +52,7 @@ class Child:
         self.retiring = asyncio.Event()
         self.ended = asyncio.Event()
         self.started_at = time.monotonic()
-        self.last_sign_of_life = self.started_at
+        self._pinged = False
         self._loop = asyncio.get_running_loop()
         self._channel, theirs = Channel.pair()
         self._process = _start(orders, theirs, name)
@@ -91,7 +91,16 @@ class Child:
 
     def ping(self) -> None:
         """Have it give a sign of life."""
+        self._pinged = True
         self._channel.send(Message("ping"))
+
+    @property
+    def answers(self) -> bool:
+        """Whether it has answered the last ping."""
+        # An answer may be there that the loop has not come round to.
+        if self._pinged and not self.ended.is_set():
+            self._receive()
+        return not self._pinged
 
     def terminate(self, *, last: bool = False) -> None:
         """Have it end in good order.
@@ -133,8 +142,9 @@ class Child:
             if message is None:
                 self._loop.remove_reader(self._channel.fileno())
                 return
-            self.last_sign_of_life = time.monotonic()
             match message.word:
+                case "alive":
+                    self._pinged = False
                 case "ready":
                     self.ready.set()
                 case "retiring":

@@ -231,6 +231,9 @@ class Supervisor:
 
     def _give(self, child: Child, queue: int) -> None:
         sockets = [sock for bound in self._sockets[queue] for sock in bound.sockets]
+        for sock in sockets:
+            # Here already, so that "running" is true when it is said.
+            sock.listen(self.config.backlog)
         if sockets:
             child.accept(queue, [sock.fileno() for sock in sockets], shared=queue == _SHARED)
 
@@ -314,14 +317,12 @@ class Supervisor:
         """Kill workers whose loop does not answer, if that is wanted."""
         limit = self.config.timeout_worker_healthcheck
         while limit is not None:
-            for place in self._places:
-                if place.child is not None and place.child.serving:
-                    place.child.ping()
+            pinged = [place.child for place in self._places if place.child and place.child.serving]
+            for child in pinged:
+                child.ping()
             await asyncio.sleep(limit)
-            for place in self._places:
-                child = place.child
-                silence = 0.0 if child is None else time.monotonic() - child.last_sign_of_life
-                if child is not None and child.serving and silence > limit:
+            for child in pinged:
+                if child.serving and not child.answers:
                     error_logger.error(
                         "Child process [%d] has not answered for %g seconds. Killing it.",
                         child.pid,
