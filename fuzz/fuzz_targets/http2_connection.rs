@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use libfuzzer_sys::arbitrary::Arbitrary;
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use vivace_http::h2::PREFACE;
 use vivace_http::h2::connection::{Event, Reason, ServerConnection};
