@@ -73,7 +73,7 @@ SUITES[serve.NAME] = Suite(serve.measure, serve_tables.tables)
 
 
 def main() -> int:
-    """Runs the command line; returns 1 if vivace was asked for and could not be measured."""
+    """Runs the command line; returns 1 if vivace or a suite could not be measured."""
     options = _parse_arguments()
     if options.show:
         return _show(options)
@@ -85,12 +85,18 @@ def main() -> int:
         return 1
     described = machine.describe(environment.python)
     announced: set[str] = set()
+    prepared = True
     for name in options.only:
         suite = SUITES[name]
         _announce_left_out(environment, announced)
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         others = machine.OtherLoad()
-        data = suite.measure(environment, options.plan)
+        try:
+            data = suite.measure(environment, options.plan)
+        except PreparationError as error:
+            print(f"{name}: not measured ({error})", file=sys.stderr, flush=True)
+            prepared = False
+            continue
         record = {
             "suite": name,
             "python": options.python,
@@ -109,7 +115,7 @@ def main() -> int:
         if options.write_readme:
             report.write_readme(record, tables)
     _announce_left_out(environment, announced)
-    return 1 if SUBJECT in environment.left_out else 0
+    return 0 if prepared and SUBJECT not in environment.left_out else 1
 
 
 def _show(options: argparse.Namespace) -> int:
