@@ -7,11 +7,10 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
 
-# `make demo`: the port (0 takes a free one), ONCE=1 to request each endpoint and
-# exit, and what `uvicorn --loop` is given.
+# `make demo`: the port (0 takes a free one), and ONCE=1 to request each endpoint
+# and exit.
 PORT ?= 8000
 ONCE ?=
-LOOP ?= vivace:new_event_loop
 
 # The interpreters that `make test` runs on: those the machine has.
 SUPPORTED := 3.11 3.12 3.13 3.14
@@ -42,9 +41,9 @@ help: ## lists the targets
 # --- for users ---
 
 .PHONY: demo
-demo: .venv/.demo-requirements ## serves the example on our loop (PORT=8000, ONCE=1 for one round)
+demo: .venv/.demo-requirements ## serves the example (PORT=8000, ONCE=1 for one round)
 	@tools/develop .venv
-	@exec .venv/bin/python -m tools.demo --port $(PORT) --loop $(LOOP) $(if $(ONCE),--once)
+	@exec .venv/bin/python -m tools.demo --port $(PORT) $(if $(ONCE),--once)
 
 .venv/.demo-requirements: requirements/build.txt requirements/demo.txt examples/sourcerevision/requirements.txt
 	@tools/check-compilers

@@ -1,4 +1,4 @@
-"""Fixtures of the example's tests: a repository, and servers on each loop."""
+"""Fixtures of the example's tests: a repository, and servers of each kind."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from server import Server
 
 _VIVACE_IS_MISSING = importlib.util.find_spec("vivace") is None
 
-LOOPS = [
-    "asyncio",
-    pytest.param(
-        "vivace:new_event_loop",
-        marks=pytest.mark.skipif(_VIVACE_IS_MISSING, reason="vivace is not installed"),
-        id="vivace",
-    ),
+_NEEDS_VIVACE = pytest.mark.skipif(_VIVACE_IS_MISSING, reason="vivace is not installed")
+
+COMMANDS = [
+    pytest.param("uvicorn --loop asyncio", id="uvicorn"),
+    pytest.param("uvicorn --loop vivace:new_event_loop", marks=_NEEDS_VIVACE, id="uvicorn-vivace"),
+    pytest.param("vivace serve", marks=_NEEDS_VIVACE, id="vivace"),
 ]
 
 
-@pytest.fixture(params=LOOPS)
-def loop(request: pytest.FixtureRequest) -> str:
-    """What `uvicorn --loop` is given; a test that takes it runs once on each."""
+@pytest.fixture(params=COMMANDS)
+def command(request: pytest.FixtureRequest) -> str:
+    """What starts a server; a test that takes it runs once with each."""
     return str(request.param)
 
 
@@ -41,9 +40,9 @@ def repository(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(repository: Path, loop: str) -> Iterator[Server]:
+def server(repository: Path, command: str) -> Iterator[Server]:
     """A server of the repository."""
-    with Server(repository, loop) as server:
+    with Server(repository, command) as server:
         yield server
 
 

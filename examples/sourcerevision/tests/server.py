@@ -1,4 +1,4 @@
-"""Runs the application as its users do: uvicorn in a process of its own."""
+"""Runs the application as its users do: a server in a process of its own."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ class Server:
 
     Args:
         repository: The folder that it serves; the database is in it.
-        loop: What `uvicorn --loop` is given.
+        command: The module that serves, and its first arguments.
     """
 
-    def __init__(self, repository: Path, loop: str) -> None:
+    def __init__(self, repository: Path, command: str) -> None:
         self.repository = repository
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._ended = False
-        command = [sys.executable, "-m", "uvicorn", "--app-dir", str(_EXAMPLES)]
-        command += ["--host", "127.0.0.1", "--port", "0", "--loop", loop]
-        # The application's own request log is under test, not uvicorn's.
-        command += ["--no-access-log", "sourcerevision.asgi:app"]
+        words = [sys.executable, "-m", *command.split(), "--app-dir", str(_EXAMPLES)]
+        words += ["--host", "127.0.0.1", "--port", "0"]
+        # The application's own request log is under test, not the server's.
+        words += ["--no-access-log", "sourcerevision.asgi:app"]
         self._process = subprocess.Popen(
-            command,
+            words,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -58,7 +58,7 @@ def test_wrong_requests(client: httpx.Client, filename: str, user: str, status: 
     assert client.get("/api/audit").json() == []
 
 
-def test_of_many_users_at_once_one_wins(repository: Path, loop: str) -> None:
+def test_of_many_users_at_once_one_wins(repository: Path, command: str) -> None:
     """Two server processes over one database, as two workers would be."""
     users = [f"user{number}" for number in range(6)]
 
@@ -78,5 +78,5 @@ def test_of_many_users_at_once_one_wins(repository: Path, loop: str) -> None:
                 trail = await client.get(f"{urls[0]}/api/audit", params={"filename": name})
                 assert [line["user"] for line in trail.json()] == [users[codes.index(200)]]
 
-    with Server(repository, loop) as first, Server(repository, loop) as second:
+    with Server(repository, command) as first, Server(repository, command) as second:
         asyncio.run(race([first.url, second.url]))

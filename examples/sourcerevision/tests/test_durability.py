@@ -12,7 +12,7 @@ _CLIENTS = 4
 _BEFORE_THE_KILL = 40
 
 
-def test_audit_trail_survives_kill_9(repository: Path, loop: str) -> None:
+def test_audit_trail_survives_kill_9(repository: Path, command: str) -> None:
     """Clients check out as fast as they can while the server is killed."""
     acknowledged: set[str] = set()
     lock = threading.Lock()
@@ -34,7 +34,7 @@ def test_audit_trail_survives_kill_9(repository: Path, loop: str) -> None:
                     if len(acknowledged) >= _BEFORE_THE_KILL:
                         enough.set()
 
-    with Server(repository, loop) as server:
+    with Server(repository, command) as server:
         clients = [
             threading.Thread(target=check_out_until_the_server_is_gone, args=(server.url, number))
             for number in range(_CLIENTS)
@@ -48,7 +48,7 @@ def test_audit_trail_survives_kill_9(repository: Path, loop: str) -> None:
             for client_thread in clients:
                 client_thread.join(60)
 
-    with Server(repository, loop) as server, httpx.Client(base_url=server.url) as client:
+    with Server(repository, command) as server, httpx.Client(base_url=server.url) as client:
         trail = client.get("/api/audit", params={"limit": 10_000}).raise_for_status().json()
         files = client.get("/api/files").raise_for_status().json()
         recorded = {line["filename"] for line in trail}

@@ -24,7 +24,7 @@ def test_request_log_has_a_line_for_each_request(server: Server, client: httpx.C
 
 def test_ctrl_c_ends_it_cleanly(server: Server, client: httpx.Client) -> None:
     client.get("/").raise_for_status()
-    # uvicorn shuts down first and then lets the signal have its usual effect.
+    # The server shuts down first and then lets the signal have its usual effect.
     assert server.interrupt() in (0, -2, 130)
     assert "Application shutdown complete" in server.output
     assert "Traceback" not in server.output
