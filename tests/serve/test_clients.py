@@ -109,7 +109,7 @@ class TestHttpx:
         async def main():
             limits = httpx.Limits(max_connections=50)
             async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=20) as client:
-                answers = await asyncio.gather(*(client.get(f"/echo?{n}") for n in range(300)))
+                answers = await asyncio.gather(*(client.get(f"/echo?{n}") for n in range(100)))
                 for number, answer in enumerate(answers):
                     assert ast.literal_eval(answer.text)["query"] == b"%d" % number
 

@@ -77,8 +77,9 @@ class TestHeaderDeadline:
             server.open_gate(name)
             assert wire.response().body == b"went through the gate"
 
-    def test_a_slow_body_is_not_meant(self, server):
+    def test_a_slow_body_is_not_meant(self, shared_server):
         """It has its own limit."""
+        server = shared_server("apps.probe:app", *self.flags, "--limit-body-rate", "0")
         with server.connect() as wire, server.connect() as other:
             wire.send(b"POST /count HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nab")
             closed_within(other, 10)
