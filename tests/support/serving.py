@@ -10,6 +10,7 @@ A flag that the peer has not got skips the test.
 from __future__ import annotations
 
 import ast
+import ctypes
 import itertools
 import os
 import re
@@ -39,6 +40,10 @@ _BANNER = re.compile(
 )
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+# Loaded here: little may be done between fork and exec.
+_libc = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 
 _numbers = itertools.count()
 
@@ -283,6 +288,8 @@ def launch(
 def _prepare(before: Callable[[], None] | None) -> None:
     # A runner in the background starts its children with SIGINT ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # It ends with the tests, also if they are killed.
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if before is not None:
         before()
 
