@@ -16,7 +16,7 @@ __all__ = ["run_to_the_end"]
 
 _T = TypeVar("_T")
 
-_SECONDS_TO_CLEAN_UP = 5.0
+_SECONDS_TO_CLEAN_UP = 1.0
 
 
 def run_to_the_end(

@@ -55,7 +55,7 @@ _WHOLE_TIME_IF_RELOADING = 3.0
 _SECONDS_OF_SILENCE = 0.1
 
 # What was cancelled may clean up for so long, then its connection is closed under it.
-_SECONDS_TO_CLEAN_UP = 5.0
+_SECONDS_TO_CLEAN_UP = 3.0
 _INTERVAL = 0.05
 
 

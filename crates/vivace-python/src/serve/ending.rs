@@ -24,7 +24,7 @@ const LINGER: usize = 16 * 1024 * 1024;
 const LINGER_SECONDS: f64 = 2.0;
 
 /// A head that is on its way when the service ends has so many seconds to arrive.
-const LAST_HEADER_SECONDS: f64 = 1.0;
+const LAST_HEADER_SECONDS: f64 = 0.5;
 
 impl Instance<Connection> {
     /// Whether the connection ends with the response of this exchange.
