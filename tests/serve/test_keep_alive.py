@@ -101,6 +101,18 @@ class TestPipelining:
             assert wire.response().body == b"went through the gate"
             assert wire.response().body == b"hello"
 
+    def test_more_than_is_kept_while_one_waits(self, server, wire):
+        """The connection is not read meanwhile, and is read again afterwards."""
+        name, count = unique(), 2500
+        wire.send(f"GET /gated?id={name} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        server.seen(name, 1)
+        wire.send((GET + b"\r\n") * count)
+        server.open_gate(name)
+        assert wire.response().body == b"went through the gate"
+        for _ in range(count):
+            assert wire.response().body == b"hello"
+        assert wire.get("/hello").body == b"hello"
+
     def test_bodies(self, wire):
         wire.send(
             b"POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\none"

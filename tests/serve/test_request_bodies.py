@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import select
+import time
 
 import pytest
 from support.http_wire import Truncated
@@ -284,7 +285,7 @@ class TestEarlyAnswer:
                 response = wire.response()
                 assert (response.status, response.body) == (413, b"too much")
 
-    @pytest.mark.parametrize("size", [100, 10_000, 100_000, 1_000_000])
+    @pytest.mark.parametrize("size", [100, 10_000, 70_000, 100_000, 250_000, 1_000_000])
     def test_the_answer_says_whether_the_connection_goes_on(self, wire, size):
         """A client that keeps connections would send its next request into the end of this one."""
         wire.send(head("/refuse", length(size)) + b"x" * size)
@@ -294,6 +295,18 @@ class TestEarlyAnswer:
             assert wire.ends()
         else:
             assert wire.get("/hello").body == b"hello"
+
+    @pytest.mark.parametrize("size", [70_000, 250_000])
+    def test_a_slow_rest(self, wire, size):
+        """The connection was promised, so it waits for a client that takes its time."""
+        wire.send(head("/refuse", length(size)) + b"x" * 1000)
+        response = wire.response()
+        assert (response.status, response.closes) == (413, False)
+        for _ in range(3):
+            time.sleep(0.9)
+            wire.send(b"x" * 1000)
+        wire.send(b"x" * (size - 4000))
+        assert wire.get("/hello").body == b"hello"
 
     def test_answer_comes_at_once(self, wire):
         wire.send(head("/refuse", length(1_000_000)) + b"some of it")

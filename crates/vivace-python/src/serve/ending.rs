@@ -20,8 +20,11 @@ const DRAIN: usize = 256 * 1024;
 /// is closed.
 const LINGER: usize = 16 * 1024 * 1024;
 
-/// How long that may take, in seconds.
+/// How long that may take, in seconds; while draining, how long nothing may come.
 const LINGER_SECONDS: f64 = 2.0;
+
+/// How long draining may take, in seconds.
+const DRAIN_SECONDS: f64 = 30.0;
 
 /// A head that is on its way when the service ends has so many seconds to arrive.
 const LAST_HEADER_SECONDS: f64 = 0.5;
@@ -61,8 +64,10 @@ impl Instance<Connection> {
         if !keep_alive {
             return self.linger();
         }
+        // The client was told that the connection goes on.
         self.mode.set(Mode::Draining);
         self.discardable.set(DRAIN);
+        self.await_within(Late::Body, DRAIN_SECONDS)?;
         self.await_within(Late::Close, LINGER_SECONDS)?;
         if self.feeding.get() { Ok(()) } else { self.feed_backlog_soon() }
     }
@@ -82,6 +87,9 @@ impl Instance<Connection> {
         match self.discardable.get().checked_sub(count) {
             Some(rest) => {
                 self.discardable.set(rest);
+                if self.mode.get() == Mode::Draining {
+                    return self.await_within(Late::Close, LINGER_SECONDS);
+                }
                 Ok(())
             }
             None if self.mode.get() == Mode::Draining => self.linger(),

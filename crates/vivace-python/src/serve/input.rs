@@ -85,7 +85,16 @@ impl Instance<Connection> {
         let outcome = self.feed_all(&mut input);
         self.feeding.set(false);
         outcome?;
-        if input.is_empty() { Ok(()) } else { self.keep_front(input) }
+        if !input.is_empty() {
+            return self.keep_front(input);
+        }
+        // What there was too much of was read, and who was to take it has answered.
+        let between_requests = matches!(self.mode.get(), Mode::Http | Mode::Draining);
+        let waits = self.exchange.is_some() || !self.backlog.borrow().is_empty();
+        if self.read_paused.get() && between_requests && !waits {
+            return self.resume_reading();
+        }
+        Ok(())
     }
 
     /// What is left goes before what came while it was read.
