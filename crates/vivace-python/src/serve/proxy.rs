@@ -11,6 +11,12 @@ use crate::ffi::{Object, Result, text};
 /// Whom to believe.
 pub(super) struct Proxies(pub(super) Option<TrustedHosts>);
 
+/// The host at the other end; empty on a Unix socket, whose clients have no address.
+fn peer(connection: &Connection) -> String {
+    let client = connection.client.get();
+    client.map_or_else(String::new, |client| text::to_string_lossy(text::tuple_get(&client, 0)))
+}
+
 /// Changes the scope to what the proxy says, if it is to be believed.
 pub(super) fn apply(
     connection: &Connection,
@@ -24,9 +30,7 @@ pub(super) fn apply(
     if !head.headers.iter().any(|header| forwarded(header.name)) {
         return Ok(());
     }
-    let Some(client) = connection.client.get() else { return Ok(()) };
-    let host = text::to_string_lossy(text::tuple_get(&client, 0));
-    if !trusted.trusts(&host) {
+    if !trusted.trusts(&peer(connection)) {
         return Ok(());
     }
     let Forwarded { client, scheme } = trusted.read(&head.headers);
@@ -52,10 +56,8 @@ pub(super) fn apply_scheme(
     scheme: &str,
     scope: &Object,
 ) -> Result<()> {
-    let (Some(trusted), Some(client)) = (&service.proxies().0, connection.client.get()) else {
-        return Ok(());
-    };
-    if !trusted.trusts(&text::to_string_lossy(text::tuple_get(&client, 0))) {
+    let Some(trusted) = &service.proxies().0 else { return Ok(()) };
+    if !trusted.trusts(&peer(connection)) {
         return Ok(());
     }
     let asgi = asgi_names();
