@@ -38,6 +38,30 @@ pub(super) struct Line {
     /// For the route, which the application enters.
     scope: Owned,
     headers: Kept,
+    /// The head of the response, if the format wants fields of it.
+    answer: HeadLines,
+}
+
+impl Line {
+    /// The head of the response as it is sent.
+    pub(super) fn keep_answer(&mut self, head: &[u8]) {
+        self.answer = HeadLines(head.to_vec());
+    }
+}
+
+/// The lines of a head.
+#[derive(Default)]
+struct HeadLines(Vec<u8>);
+
+impl HeaderLookup for HeadLines {
+    fn value(&self, name: &[u8]) -> Option<&[u8]> {
+        let mut lines = self.0.rsplit(|&byte| byte == b'\n');
+        lines.find_map(|line| {
+            let (field, value) = line.split_at_checked(name.len())?;
+            let value = value.strip_prefix(b":")?;
+            field.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+        })
+    }
 }
 
 /// Header fields that the format wants.
@@ -57,6 +81,7 @@ pub(super) struct Access {
     /// Header fields of requests that lines hold, in lower case.
     wanted: RefCell<Vec<Vec<u8>>>,
     wants_route: Cell<bool>,
+    wants_answer: Cell<bool>,
     logger: Slot,
 }
 
@@ -73,6 +98,7 @@ impl Access {
         }
         *self.wanted.borrow_mut() = wanted;
         self.wants_route.set(format.wants_route());
+        self.wants_answer.set(!format.response_headers().is_empty());
         let log = AccessLog::start(format, Destination::Stdout, Options::default())
             .map_err(|failure| error::raise_os(failure.raw_os_error().unwrap_or(0)))?;
         *self.native.borrow_mut() = Some(log);
@@ -124,7 +150,14 @@ impl Access {
             client: text::dict_get(scope, &asgi_names().client)?,
             scope: scope.new_ref(),
             headers: Kept(headers.collect()),
+            answer: HeadLines::default(),
         })
+    }
+
+    /// Whether lines hold header fields of responses.
+    #[inline]
+    pub(super) fn wants_answer(&self) -> bool {
+        self.wants_answer.get()
     }
 
     fn write(&self, service: &Service, exchange: &Exchange, line: &Line) -> Result<()> {
@@ -169,7 +202,7 @@ impl Access {
             request_id: line.headers.value(REQUEST_ID),
             route: route.as_ref().map(String::as_bytes),
             request_headers: &line.headers,
-            response_headers: &(),
+            response_headers: &line.answer,
         };
         if let Some(log) = &mut *self.native.borrow_mut() {
             log.log(&record);

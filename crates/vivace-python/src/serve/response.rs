@@ -147,6 +147,11 @@ fn take_head(this: &This, length: Option<usize>) -> Result<Vec<u8>> {
     }
     let service = this.service()?;
     service.with_defaults(|defaults| writer.finish_head(&mut head, defaults));
+    if service.access.wants_answer() {
+        if let Some(line) = &mut *this.line.borrow_mut() {
+            line.keep_answer(&head);
+        }
+    }
     Ok(head)
 }
 
