@@ -209,6 +209,10 @@ class TestWhatIsOpen:
             server.signal(signal.SIGTERM)
             server.wait(8)
         assert ended(server, "shutdown")
+        # Who is to blame.
+        _, told, stack = server.output().partition("ignores its cancellation")
+        assert told
+        assert "in immortal" in stack
 
     def test_complete_answers_are_not_reset(self, everything):
         """Under load: each client that got a whole answer sees a FIN, none half an answer."""

@@ -7,6 +7,7 @@ its cancellation would keep the process; here it has some seconds.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -67,5 +68,16 @@ async def _cancel_others() -> int:
         if not task.cancelled() and (error := task.exception()) is not None:
             error_logger.error("A task failed while it was cancelled.", exc_info=error)
     for task in pending:
-        error_logger.error("%r ignores its cancellation.", task)
+        error_logger.error("%s ignores its cancellation. It waits here:\n%s", *_described(task))
     return len(pending)
+
+
+def _described(task: asyncio.Task[Any]) -> tuple[str, str]:
+    """A task's name, and where it is: its coroutines, the innermost last."""
+    stack = traceback.StackSummary()
+    coroutine: Any = task.get_coro()
+    while (frame := getattr(coroutine, "cr_frame", None)) is not None:
+        code = frame.f_code
+        stack.append(traceback.FrameSummary(code.co_filename, frame.f_lineno, code.co_qualname))
+        coroutine = coroutine.cr_await
+    return task.get_name(), "".join(stack.format()).rstrip() or f"  {task!r}"
