@@ -50,6 +50,9 @@ __all__ = [
     "TimerHandle",
     "WebSocket",
     "_all_tasks",
+    "see_codes",
+    "see_report",
+    "see_settings",
 ]
 
 if sys.version_info >= (3, 14):
@@ -638,3 +641,8 @@ class Operation:
     def close(self) -> None: ...
 
 def _all_tasks() -> list[Task[Any]]: ...
+
+# Diagnostics: see `vivace.see`.
+def see_report(finding: str, event_loop: int) -> bool: ...
+def see_settings() -> tuple[int, float, bool]: ...
+def see_codes() -> list[tuple[str, str, str]]: ...

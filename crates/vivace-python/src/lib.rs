@@ -9,12 +9,14 @@
 //! | `transports` | connections and listening sockets |
 //! | `tls` | TLS over any transport |
 //! | `serve` | HTTP connections and the ASGI applications behind them |
+//! | `see` | the diagnostics |
 #![deny(unsafe_code)]
 
 mod event_loop;
 mod ffi;
 mod future;
 mod handles;
+mod see;
 mod serve;
 mod task;
 mod tls;
@@ -66,5 +68,6 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add("Metrics", serving.metrics)?;
     ffi::window::make_class().map_err(raised(py))?;
     module.add_function(wrap_pyfunction!(_all_tasks, module)?)?;
+    see::add_functions(module)?;
     Ok(())
 }

@@ -15,6 +15,12 @@ pub fn unix_seconds() -> u64 {
     clock_gettime(ClockId::RealtimeCoarse).tv_sec as u64
 }
 
+/// Seconds since 1970 with their fractions.
+pub fn unix_seconds_exact() -> f64 {
+    let now = clock_gettime(ClockId::Realtime);
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
 /// Seconds as Python's clock gives them: the nearest double to the nanoseconds.
 #[inline]
 pub fn seconds(nanoseconds: u64) -> f64 {

@@ -13,6 +13,7 @@ import sys
 COMMANDS = {
     "run": "run an asyncio program on vivace's loop, without changing it",
     "serve": "serve an ASGI application, with uvicorn's flags and more",
+    "explain": "tell what the code of a finding means",
 }
 
 USAGE = "usage: vivace COMMAND [ARGUMENT ...]"

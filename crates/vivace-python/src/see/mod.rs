@@ -1,0 +1,79 @@
+//! The diagnostics inside the process: what watches the loop and its tasks.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mod` | the settings and the reporter of the process, and their functions for Python |
+//!
+//! `vivace-see` has what needs no Python: texts, formats, limits. `python/vivace/see` has what is
+//! asked seldom and may take its time.
+
+use std::sync::OnceLock;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use vivace_see::catalog;
+use vivace_see::finding::{Finding, Origin};
+use vivace_see::report::Reporter;
+use vivace_see::settings::{Level, Settings};
+use vivace_sys::clock::{monotonic_nanoseconds, unix_seconds_exact};
+
+/// What the environment asked for when the first loop, or the first finding, was made.
+pub(crate) fn settings() -> &'static Settings {
+    static SETTINGS: OnceLock<Settings> = OnceLock::new();
+    SETTINGS.get_or_init(|| Settings::read(|name| std::env::var(name).ok()))
+}
+
+/// Where findings of this process go.
+pub(crate) fn reporter() -> &'static Reporter {
+    static REPORTER: OnceLock<Reporter> = OnceLock::new();
+    REPORTER.get_or_init(|| Reporter::new(settings()))
+}
+
+/// Reports a finding of a loop; whether it was reported, and not kept back as a repetition.
+/// Takes no GIL.
+pub(crate) fn report(finding: &Finding, event_loop: u32) -> bool {
+    if !settings().is_on() {
+        return false;
+    }
+    let origin =
+        Origin { pid: std::process::id(), event_loop, time: unix_seconds_exact(), suppressed: 0 };
+    reporter().report(finding, origin, monotonic_nanoseconds())
+}
+
+/// `see_report(finding, loop)`: `finding` is JSON of the fields of `Finding`.
+#[pyfunction]
+fn see_report(py: Python<'_>, finding: &str, event_loop: u32) -> PyResult<bool> {
+    let finding: Finding = serde_json::from_str(finding)
+        .map_err(|error| PyValueError::new_err(format!("not a finding: {error}")))?;
+    if catalog::entry(&finding.code).is_none() {
+        return Err(PyValueError::new_err(format!("no such code: {:?}", finding.code)));
+    }
+    // Writing may block, and another thread may be writing.
+    Ok(py.detach(|| report(&finding, event_loop)))
+}
+
+/// `see_settings()`: `(level, blocked, control)`; the level is 0 (off), 1 or 2 (`dev`).
+#[pyfunction]
+fn see_settings() -> (u8, f64, bool) {
+    let settings = settings();
+    let level = match settings.level {
+        Level::Off => 0,
+        Level::On => 1,
+        Level::Dev => 2,
+    };
+    (level, settings.blocked.as_secs_f64(), settings.control)
+}
+
+/// `see_codes()`: a list of `(code, name, explanation)`.
+#[pyfunction]
+fn see_codes() -> Vec<(&'static str, &'static str, &'static str)> {
+    catalog::ENTRIES.iter().map(|entry| (entry.code, entry.name, entry.explanation)).collect()
+}
+
+/// Adds the functions of the diagnostics to the module.
+pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(see_report, module)?)?;
+    module.add_function(wrap_pyfunction!(see_settings, module)?)?;
+    module.add_function(wrap_pyfunction!(see_codes, module)?)?;
+    Ok(())
+}

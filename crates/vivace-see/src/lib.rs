@@ -1,0 +1,17 @@
+//! What vivace's diagnostics say, keep and show, without Python.
+//!
+//! | file | what |
+//! |---|---|
+//! | `settings` | what the environment asks for (`VIVACE_DIAG` and its kin) |
+//! | `catalog` | the codes: their names and explanations |
+//! | `finding` | one finding, and how it reads as text and as JSON |
+//! | `limit` | how often a finding of one place may be repeated |
+//! | `report` | where findings go |
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod catalog;
+pub mod finding;
+pub mod limit;
+pub mod report;
+pub mod settings;
