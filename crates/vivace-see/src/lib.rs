@@ -7,6 +7,7 @@
 //! | `finding` | one finding, and how it reads as text and as JSON |
 //! | `limit` | how often a finding of one place may be repeated |
 //! | `report` | where findings go |
+//! | `trace` | timelines: events, files, Perfetto, the page for browsers |
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -15,3 +16,4 @@ pub mod finding;
 pub mod limit;
 pub mod report;
 pub mod settings;
+pub mod trace;
