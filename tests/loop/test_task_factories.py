@@ -70,11 +70,20 @@ def test_further_keywords(loop_factory, arguments):
     assert record_calls(loop_factory, arguments) == expected_calls(arguments)
 
 
+def test_unknown_keywords_are_refused(loop):
+    coroutine = nothing()
+    with pytest.raises(TypeError):
+        loop.create_task(coroutine, nonsense=True)
+    coroutine.close()
+
+
 @pytest.mark.skipif(
     "kwargs" in inspect.signature(asyncio.BaseEventLoop.create_task).parameters,
     reason="this version of create_task takes further keywords",
 )
-def test_unknown_keywords_are_refused(loop):
+def test_a_factory_gets_no_keywords_it_does_not_know(loop):
+    """Factories of this version are called with a context at most."""
+    loop.set_task_factory(lambda *args, **kwargs: asyncio.Task(args[1], loop=loop))
     coroutine = nothing()
     with pytest.raises(TypeError):
         loop.create_task(coroutine, eager_start=True)

@@ -738,6 +738,23 @@ def test_an_eager_task_that_fails_or_cancels_itself(run):
 
 
 @eager
+@pytest.mark.asyncio_since((3, 14), "create_task(eager_start=)")
+def test_eager_start_by_the_loop(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(nothing(), eager_start=True, name="eager")
+        assert task.done() and task.get_name() == "eager"
+        for later in ({}, {"eager_start": False}, {"eager_start": None}):
+            task = loop.create_task(nothing(), **later)
+            assert not task.done()
+            await task
+        loop.set_task_factory(asyncio.eager_task_factory)
+        assert loop.create_task(nothing()).done()
+
+    run(main())
+
+
+@eager
 def test_eager_start_outside_the_loop(loop):
     """Without a running loop an eager task starts like any other."""
     task = eagerly(loop, asyncio.sleep(0, 1))

@@ -135,7 +135,8 @@ fn create_task(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
     if this.tasks.factory.is_some() && !this.tasks.eager.get() {
         return create_task_by_factory(this, args);
     }
-    let [coroutine, name, context, eager] = if imports().create_task_takes_any {
+    // asyncio's own takes `eager_start` from 3.14 on; its tasks can start eagerly from 3.12 on.
+    let [coroutine, name, context, eager] = if imports().eager_task_factory.is_some() {
         args.parse("create_task", ["coro", "name", "context", "eager_start"], 1, 1)?
     } else {
         let [coroutine, name, context] =

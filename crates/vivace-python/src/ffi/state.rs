@@ -73,8 +73,6 @@ pub(crate) struct Imports {
     pub(crate) unregister_task: Owned,
     pub(crate) base_create_task: Owned,
     pub(crate) eager_task_factory: Option<Owned>,
-    /// `create_task` takes any keyword that Task takes, not just name and context.
-    pub(crate) create_task_takes_any: bool,
     /// The call graph of asyncio, from CPython 3.14 on.
     pub(crate) add_to_awaited_by: Option<Owned>,
     pub(crate) discard_from_awaited_by: Option<Owned>,
@@ -137,7 +135,6 @@ impl Imports {
             unregister_task: get(&native, "_unregister_task")?,
             base_create_task: get(&base_loop, "create_task")?,
             eager_task_factory: get_opt(&tasks, "eager_task_factory")?,
-            create_task_takes_any: takes_any_keyword(&*get(&base_loop, "create_task")?)?,
             add_to_awaited_by: get_opt(&native, "future_add_to_awaited_by")?,
             discard_from_awaited_by: get_opt(&native, "future_discard_from_awaited_by")?,
             future_awaited_by: get_opt(&*get(&native, "Future")?, "_asyncio_awaited_by")?,
@@ -149,13 +146,6 @@ impl Imports {
             message_keyword: tuple(&[&names.msg])?,
         })
     }
-}
-
-fn takes_any_keyword(function: &Object) -> Result<bool> {
-    const CO_VARKEYWORDS: i64 = 0x08;
-    let code = function.getattr(&*interned("__code__")?)?;
-    let flags = super::text::to_i64(&*code.getattr(&*interned("co_flags")?)?)?;
-    Ok(flags & CO_VARKEYWORDS != 0)
 }
 
 /// Imports a dotted module and gives the module itself.
