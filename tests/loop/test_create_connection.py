@@ -76,7 +76,7 @@ def test_a_factory_that_fails(run):
     run(main())
 
 
-@pytest.mark.asyncio_since((3, 15), "the socket is closed if there cannot be a transport")
+@pytest.mark.asyncio_since((3, 14, 8), "the socket is closed if there cannot be a transport")
 def test_a_factory_that_fails_closes_the_socket(run):
     async def main():
         loop = asyncio.get_running_loop()
