@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 import threading
@@ -29,6 +28,7 @@ from ._executor import ExecutorLoop
 from ._names import NamesLoop
 from ._pipes import PipeOwners, PipesLoop
 from ._server import ServingLoop
+from ._signals import SignalsLoop
 from ._views import ReadyView, SelectorView, TimersView
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class EventLoop(
     PipesLoop,
     NamesLoop,
     ExecutorLoop,
+    SignalsLoop,
     asyncio.SelectorEventLoop,
 ):
     """An asyncio event loop with a native engine.
@@ -86,12 +87,12 @@ class EventLoop(
         "_transports",
         "_unix_server_sockets",
         "_watcher",
+        "_watches_signals",
         "slow_callback_duration",
     )
 
     if TYPE_CHECKING:
         # Parts of the standard library's loop that its published types leave out.
-        _csock: socket.socket  # None once the loop is closed
         _asyncgen_firstiter_hook: Callable[[Any], None]
         _asyncgen_finalizer_hook: Callable[[Any], None]
 
@@ -107,6 +108,7 @@ class EventLoop(
         base_events.BaseEventLoop.__init__(self)
         self._open()
         self._previous_wakeup_fd = -1
+        self._watches_signals = False
         self._signal_handlers: dict[int, asyncio.Handle] = {}
         self._transports: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self._pipes = PipeOwners()
@@ -148,8 +150,10 @@ class EventLoop(
             if events._set_running_loop is not _set_running_loop:
                 # Exchanged, in a test of asyncio: the native tasks ask the original.
                 _set_running_loop(self)
+            self._watch_signals()
             self._run()
         finally:
+            self._unwatch_signals()
             self._stopping = False
             self._thread_id = None
             events._set_running_loop(None)
@@ -174,9 +178,12 @@ class EventLoop(
         if self.is_closed():
             return
         self._after_fork()
+        self._forget_wakeup_fd()
         self._close_self_pipe()
         if not self._forked:
             self._make_self_pipe()
+            if self._signal_handlers:
+                self._remember_wakeup_fd()
 
     # What asyncio's own code reads and writes as attributes.
 
@@ -462,53 +469,6 @@ class EventLoop(
         self._ensure_fd_no_transport(fd)
         self._ensure_fd_no_pipe(fd, read=False, write=True)
         return self._remove_writer(fd)
-
-    # Signals: the standard library's, with the wake-up descriptor given back at the end.
-
-    def add_signal_handler(self, sig: int, callback: Callable[[*_Ts], object], *args: *_Ts) -> None:
-        """Has `callback(*args)` called in the loop when the signal arrives.
-
-        A signal that arrives while the loop is stopped is handled when it runs again.
-
-        Raises:
-            TypeError: `sig` is not a number, or `callback` is a coroutine.
-            ValueError: there is no such signal.
-            RuntimeError: not the main thread, or the signal cannot be caught.
-        """
-        first = not self._signal_handlers and not self.is_closed()
-        if first:
-            self._remember_wakeup_fd()
-        try:
-            super().add_signal_handler(sig, callback, *args)
-        finally:
-            if first and not self._signal_handlers:
-                self._give_wakeup_fd_back()
-
-    def remove_signal_handler(self, sig: int) -> bool:
-        """Undoes `add_signal_handler`; tells whether there was one."""
-        removed = super().remove_signal_handler(sig)
-        if removed and not self._signal_handlers:
-            self._give_wakeup_fd_back()
-        return removed
-
-    def _remember_wakeup_fd(self) -> None:
-        try:
-            previous = signal.set_wakeup_fd(self._csock.fileno())
-        except (ValueError, OSError):
-            return  # Not the main thread: add_signal_handler says so.
-        if previous != self._csock.fileno():
-            self._previous_wakeup_fd = previous
-
-    def _give_wakeup_fd_back(self) -> None:
-        """Restores the wake-up descriptor that was there before ours."""
-        previous, self._previous_wakeup_fd = self._previous_wakeup_fd, -1
-        try:
-            current = signal.set_wakeup_fd(previous)
-            if current not in (-1, self._csock.fileno() if self._csock else -1):
-                # Somebody else has taken it over meanwhile: it stays his.
-                signal.set_wakeup_fd(current)
-        except (ValueError, OSError) as error:
-            logger.info("restoring the wake-up descriptor failed: %s", error)
 
     # Processes.
 

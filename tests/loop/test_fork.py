@@ -236,3 +236,58 @@ def test_an_inherited_server(run_script):
         assert os.waitstatus_to_exitcode(status) == 3
         sock.close()
     """)
+
+
+@pytest.mark.parametrize("handled", [False, True])
+@pytest.mark.parametrize("running", [False, True])
+def test_signals_of_the_child_are_its_own(run_script, loop_name, handled, running):
+    """They neither wake the loop of the parent nor are written where nothing is open any more."""
+    if loop_name == "asyncio":
+        pytest.skip("parent and child share the socket pair there")
+    done = run_script(
+        """
+        import os, select, signal, sys
+        handled, running = "handled" in sys.argv, "running" in sys.argv
+        loop = new_event_loop()
+        seen = []
+        if handled:
+            loop.add_signal_handler(signal.SIGUSR1, seen.append, "loop")
+        else:
+            signal.signal(signal.SIGUSR1, lambda *args: seen.append("plain"))
+
+        def child():
+            # Whoever opens something next gets the number of what was closed.
+            pipes = [os.pipe() for _ in range(10)]
+            signal.raise_signal(signal.SIGUSR1)
+            if select.select([near for near, far in pipes], [], [], 0)[0]:
+                os._exit(4)
+            if not running:
+                loop.call_soon(loop.stop)
+                loop.run_forever()
+                loop.call_soon(loop.stop)
+                loop.run_forever()
+            expected = [] if handled and running else ["loop"] if handled else ["plain"]
+            os._exit(3 if seen == expected else 5)
+
+        def fork():
+            pid = os.fork()
+            if pid == 0:
+                child()
+            _, status = os.waitpid(pid, 0)
+            assert os.waitstatus_to_exitcode(status) == 3, status
+
+        if running:
+            loop.call_soon(fork)
+        else:
+            fork()
+        loop.call_later(0.01, loop.stop)
+        loop.run_forever()
+        assert seen == [], seen
+        if handled:
+            loop.remove_signal_handler(signal.SIGUSR1)
+        loop.close()
+        """,
+        *(["handled"] if handled else []),
+        *(["running"] if running else []),
+    )
+    assert done.stderr == ""

@@ -10,6 +10,8 @@ import threading
 
 import pytest
 
+USR1 = signal.SIGUSR1
+
 
 def spin(loop, turns=1):
     for _ in range(turns):
@@ -254,16 +256,99 @@ def test_a_plain_handler_that_raises_leaves_the_loop(loop):
         signal.signal(signal.SIGUSR1, before)
 
 
+def send_from_a_thread(delay=0.02):
+    """A thread that gets SIGUSR1 itself, in a while, as if the kernel had chosen it."""
+    thread = threading.Timer(delay, lambda: signal.pthread_kill(threading.get_ident(), USR1))
+    thread.start()
+    return thread
+
+
+@pytest.mark.not_asyncio("it sleeps on")
+def test_a_plain_handler_wakes_the_loop_whichever_thread_got_the_signal(loop):
+    """So does one that comes just before the loop sleeps, which no test can time."""
+    before = signal.signal(USR1, lambda *args: loop.stop())
+    try:
+        for _ in range(2):
+            thread = send_from_a_thread()
+            loop.run_forever()
+            thread.join()
+            # Given back after each run.
+            assert signal.set_wakeup_fd(-1) == -1
+    finally:
+        signal.signal(USR1, before)
+
+
+@pytest.mark.not_asyncio("it sleeps on")
+def test_a_plain_handler_wakes_the_loop_after_a_handler_of_the_loop_has_come_and_gone(loop):
+    def come_and_go():
+        loop.add_signal_handler(signal.SIGUSR2, print)
+        loop.remove_signal_handler(signal.SIGUSR2)
+
+    before = signal.signal(USR1, lambda *args: loop.stop())
+    try:
+        loop.call_soon(come_and_go)
+        thread = send_from_a_thread()
+        loop.run_forever()
+        thread.join()
+    finally:
+        signal.signal(USR1, before)
+
+
+@pytest.mark.not_asyncio("it sleeps on")
+def test_interrupt_from_another_thread(loop_factory):
+    """KeyboardInterrupt ends a program that sleeps."""
+
+    async def main():
+        threading.Timer(
+            0.02, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        ).start()
+        await asyncio.get_running_loop().create_future()
+
+    with (
+        pytest.raises(KeyboardInterrupt) as caught,
+        asyncio.Runner(loop_factory=loop_factory) as runner,
+    ):
+        runner.run(main())
+    # Not that of the time limit.
+    assert caught.type is KeyboardInterrupt
+
+
+def test_more_plain_signals_than_the_wake_up_descriptor_takes(loop, capfd):
+    """As a profiler sends them while a callback blocks: nobody is told that it was full."""
+    count = 0
+
+    def handler(*args):
+        nonlocal count
+        count += 1
+
+    def block():
+        for _ in range(2000):
+            signal.raise_signal(USR1)
+
+    before = signal.signal(USR1, handler)
+    try:
+        loop.call_soon(block)
+        spin(loop, 3)
+    finally:
+        signal.signal(USR1, before)
+    assert count == 2000
+    assert capfd.readouterr().err == ""
+
+
 def test_no_wake_up_descriptor_without_handlers(loop):
     """A loop that handles no signal leaves the wake-up descriptor of others alone."""
     near, far = socket.socketpair()
     near.setblocking(False)
     far.setblocking(False)
     signal.set_wakeup_fd(near.fileno())
+    before = signal.signal(USR1, lambda *args: None)
     try:
+        loop.call_soon(signal.raise_signal, USR1)
         spin(loop)
+        assert far.recv(10) == bytes([USR1])
         assert signal.set_wakeup_fd(near.fileno()) == near.fileno()
     finally:
+        signal.signal(USR1, before)
         signal.set_wakeup_fd(-1)
         near.close()
         far.close()

@@ -44,6 +44,12 @@ class TestSignals:
         assert ended(everything, "shutdown")
         assert "Traceback" not in everything.output()
 
+    def test_whichever_thread_got_the_signal(self, everything):
+        """The server sleeps then, and nothing but the signal wakes it."""
+        assert everything.get("/term-in-thread").body == b"soon"
+        everything.printed("Shutting down")
+        assert everything.wait() == -signal.SIGTERM
+
     def test_idle_connections_do_not_hold_it(self, everything):
         with contextlib.ExitStack() as stack:
             wires = [stack.enter_context(everything.connect()) for _ in range(20)]

@@ -1,7 +1,11 @@
 """Handlers that are still busy when the server ends, and a lifespan that says what it does."""
 
 import asyncio
+import os
+import signal
 import sys
+import threading
+import time
 
 from apps.paths import Paths, answer
 from apps.probe import body, ok
@@ -62,6 +66,25 @@ async def brief(scope, receive, send, record):
 @app.handler
 async def large(scope, receive, send, record):
     await answer(send, b"l" * 200_000)
+
+
+def _state_of_the_main_thread():
+    with open(f"/proc/self/task/{os.getpid()}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
+def _terminate_this_thread():
+    # Python's own handler runs here then, and the main thread sleeps on.
+    while _state_of_the_main_thread() != "S":
+        time.sleep(0.01)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+
+@app.handler
+async def term_in_thread(scope, receive, send, record):
+    """Have SIGTERM arrive at another thread than the one that serves."""
+    await answer(send, b"soon")
+    threading.Timer(0.1, _terminate_this_thread).start()
 
 
 @app.handler
