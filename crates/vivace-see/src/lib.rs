@@ -8,6 +8,7 @@
 //! | `limit` | how often a finding of one place may be repeated |
 //! | `report` | where findings go |
 //! | `trace` | timelines: events, files, Perfetto, the page for browsers |
+//! | `ring` | the file of a process, which others read |
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -15,5 +16,6 @@ pub mod catalog;
 pub mod finding;
 pub mod limit;
 pub mod report;
+pub mod ring;
 pub mod settings;
 pub mod trace;

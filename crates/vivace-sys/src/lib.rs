@@ -6,6 +6,7 @@
 //! | `wake_fd` | eventfd: interrupting a wait from another thread |
 //! | `clock` | CLOCK_MONOTONIC, as `time.monotonic()` reads it |
 //! | `socket` | accept, receive, send in pieces, addresses |
+//! | `shared_map` | memory that a file keeps and other processes can read |
 //!
 //! Everything that `rustix` offers is used from there; the few calls that it does not are the
 //! only `unsafe` of this crate.
@@ -13,6 +14,7 @@
 
 pub mod clock;
 pub mod poller;
+pub mod shared_map;
 pub mod socket;
 pub mod wake_fd;
 
