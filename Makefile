@@ -66,8 +66,9 @@ test: packages ## builds what it needs and runs everything that CI runs
 	    $(addprefix --missing ,$(filter-out $(VERSIONS),$(SUPPORTED))) $(STAGES)
 
 .PHONY: packages
-packages: ## installs what the machine lacks: servers that tests start, rustfmt, clippy
+packages: ## installs what the machine lacks: servers and a browser that tests start, rustfmt, clippy
 	@tools/rust-components
+	@command -v chromium >/dev/null || tools/debian-packages chromium
 	@command -v redis-server >/dev/null || tools/debian-packages redis-server
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
 	    tools/debian-packages postgresql
