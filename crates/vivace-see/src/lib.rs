@@ -7,6 +7,7 @@
 //! | `finding` | one finding, and how it reads as text and as JSON |
 //! | `limit` | how often a finding of one place may be repeated |
 //! | `report` | where findings go |
+//! | `live` | the numbers of a running loop, a page of words |
 //! | `trace` | timelines: events, files, Perfetto, the page for browsers |
 //! | `ring` | the file of a process, which others read |
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@
 pub mod catalog;
 pub mod finding;
 pub mod limit;
+pub mod live;
 pub mod report;
 pub mod ring;
 pub mod settings;

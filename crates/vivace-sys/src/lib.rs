@@ -5,6 +5,7 @@
 //! | `poller` | epoll: which descriptors are ready, with timeouts in nanoseconds |
 //! | `wake_fd` | eventfd: interrupting a wait from another thread |
 //! | `clock` | CLOCK_MONOTONIC, as `time.monotonic()` reads it |
+//! | `thread` | threads as the kernel numbers them |
 //! | `socket` | accept, receive, send in pieces, addresses |
 //! | `shared_map` | memory that a file keeps and other processes can read |
 //!
@@ -16,6 +17,7 @@ pub mod clock;
 pub mod poller;
 pub mod shared_map;
 pub mod socket;
+pub mod thread;
 pub mod wake_fd;
 
 pub use rustix::io::Errno;

@@ -40,6 +40,18 @@ pub enum Timeout {
     Never,
 }
 
+impl Timeout {
+    /// The same, and no longer than so many nanoseconds.
+    #[must_use]
+    pub fn at_most(self, longest: Option<u64>) -> Self {
+        match (self, longest) {
+            (Self::Nanoseconds(own), Some(longest)) => Self::Nanoseconds(own.min(longest)),
+            (Self::Never, Some(longest)) => Self::Nanoseconds(longest),
+            (timeout, _) => timeout,
+        }
+    }
+}
+
 /// Events taken by one wait: few enough that what was read is still in the cache when the
 /// callbacks run.
 pub const BATCH: usize = 32;

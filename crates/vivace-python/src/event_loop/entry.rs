@@ -1,5 +1,7 @@
 //! What can wait in the ready queue of a loop.
 
+use vivace_see::live::Kind;
+
 use crate::ffi::slot::Counted;
 use crate::ffi::{Environment, Owned, Ref, Visitor};
 use crate::handles::{Handle, ThreadSafeHandle, TimerHandle};
@@ -26,6 +28,20 @@ pub(crate) enum Entry {
 }
 
 impl Entry {
+    /// What it is and where it lies, for the diagnostics; not for steps of tasks.
+    #[inline(always)]
+    pub(super) fn described(&self) -> (Kind, usize) {
+        match self {
+            Self::Handle(handle) => (Kind::Handle, handle.object().address()),
+            Self::ThreadSafe(handle) => (Kind::Handle, handle.object().address()),
+            Self::Timer(timer) => (Kind::Timer, timer.object().address()),
+            Self::Step(task) => (Kind::Step, task.object().address()),
+            Self::Callback { function, .. } => (Kind::Callback, function.address()),
+            Self::Stream(stream) => (Kind::Stream, stream.object().address()),
+            Self::Listener(listener) => (Kind::Listener, listener.object().address()),
+        }
+    }
+
     pub(crate) fn traverse(&self, visitor: &mut Visitor) {
         match self {
             Self::Handle(handle) => visitor.object(handle.as_object()),

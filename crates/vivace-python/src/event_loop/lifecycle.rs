@@ -23,6 +23,7 @@ fn open(this: &Instance<Loop>) -> Result<Owned> {
     let waiting = open_waiting().map_err(|errno| error::raise_os(errno.raw_os_error()))?;
     this.descriptors.set_wake(waiting.wake.as_fd().as_raw_fd());
     *this.waiting.borrow_mut() = Some(Arc::new(waiting));
+    this.see.open();
     Ok(text::none())
 }
 
@@ -55,6 +56,7 @@ fn close(this: &Instance<Loop>) -> Result<Owned> {
     this.transports.clear();
     let waiting = this.waiting.borrow_mut().take();
     drop(waiting);
+    this.see.close();
     Ok(text::none())
 }
 
@@ -187,5 +189,7 @@ pub(super) fn with_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
                 Ok(())
             },
         )
+        .getter(c"_see_counters", crate::see::numbers::of_loop)
+        .getter(c"_see_number", |this: &Instance<Loop>| text::unsigned(this.see.number() as u64))
         .property(c"_thread_id", thread_id, set_thread_id)
 }

@@ -41,6 +41,7 @@ use crate::ffi::{
     Visitor, allocate, allocate_unseen, raise,
 };
 use crate::handles::{AsHandle, TimerHandle};
+use crate::see::probe::LoopProbe;
 use crate::transports::Transports;
 
 /// The descriptors of the operating system that a loop needs to wait and to be woken.
@@ -86,6 +87,7 @@ pub(crate) struct Loop {
     pub(crate) contexts: Contexts,
     /// The task that asyncio's books show as the current one.
     pub(crate) shown: Slot,
+    pub(crate) see: LoopProbe,
 }
 
 impl Loop {
@@ -157,6 +159,9 @@ impl Loop {
     /// nobody does.
     #[inline(always)]
     pub(crate) fn push(&self, entry: Entry) {
+        if let Entry::Step(task) = &entry {
+            task.see.ready(self.see.last());
+        }
         self.ready.push(entry);
     }
 
@@ -228,6 +233,7 @@ impl Class for Loop {
             tasks: TaskCreation { factory: Slot::empty(), eager: Cell::new(false) },
             contexts: Contexts::default(),
             shown: Slot::empty(),
+            see: LoopProbe::default(),
         }
     }
 
@@ -241,6 +247,7 @@ impl Class for Loop {
         visitor.slot(&self.tasks.factory);
         self.contexts.traverse(visitor);
         visitor.slot(&self.shown);
+        self.see.traverse(visitor);
     }
 
     fn clear(&self) {
@@ -255,6 +262,7 @@ impl Class for Loop {
         self.tasks.factory.clear();
         self.contexts.clear();
         self.shown.clear();
+        self.see.clear();
     }
 }
 

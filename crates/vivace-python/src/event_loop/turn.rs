@@ -16,6 +16,7 @@ use crate::ffi::{
 };
 use crate::future::core::ignore;
 use crate::handles::{self, AsHandle};
+use crate::see::{probe, tick};
 use crate::task::{current, step};
 
 /// The longest wait, in seconds, as in asyncio: a day.
@@ -44,6 +45,7 @@ struct Turning<'a>(&'a Instance<Loop>);
 impl<'a> Turning<'a> {
     fn begin(event_loop: &'a Instance<Loop>) -> Self {
         event_loop.flags.turning.set(true);
+        event_loop.see.start();
         Self(event_loop)
     }
 }
@@ -51,6 +53,7 @@ impl<'a> Turning<'a> {
 impl Drop for Turning<'_> {
     fn drop(&mut self) {
         self.0.flags.turning.set(false);
+        self.0.see.stop();
         self.0.show_queues_to_collector();
     }
 }
@@ -74,10 +77,13 @@ fn turn(this: &Instance<Loop>) -> Result<()> {
             this.ready.push(crossing.0);
         }
     }
-    for _ in 0..this.ready.len() {
+    let ready = this.ready.len();
+    this.see.begin_turn(ready);
+    for _ in 0..ready {
         let Some(entry) = this.ready.pop() else { break };
         run(this, entry)?;
     }
+    this.see.end_turn();
     this.contexts.tidy();
     Ok(())
 }
@@ -91,7 +97,9 @@ fn poll(this: &Instance<Loop>) -> Result<()> {
         }
         thread::check_signals()?;
         let events = look(this, Timeout::Zero)?;
-        this.budget.borrow_mut().looked(reading(), events);
+        let now = reading();
+        this.see.looked(now.ticks, this.timers.borrow().len());
+        this.budget.borrow_mut().looked(now, events);
         return Ok(());
     }
     current::hide(this)?;
@@ -99,8 +107,10 @@ fn poll(this: &Instance<Loop>) -> Result<()> {
     if look(this, Timeout::Zero)? == 0 && this.ready.is_empty() {
         wait(this)?;
     }
+    let now = reading();
+    this.see.looked(now.ticks, this.timers.borrow().len());
     // Whatever ended the wait: what comes of it may well be more of the same.
-    this.budget.borrow_mut().looked(reading(), 1);
+    this.budget.borrow_mut().looked(now, 1);
     Ok(())
 }
 
@@ -155,6 +165,10 @@ fn dispatch(this: &Instance<Loop>, waiting: &super::Waiting, events: &Events) ->
 
 /// Waits for an event, a deadline or another thread, without the GIL.
 fn wait(this: &Instance<Loop>) -> Result<()> {
+    let longest = tick::before_waiting(this);
+    if !this.ready.is_empty() {
+        return Ok(());
+    }
     let timeout = match next_deadline(this) {
         None => Timeout::Never,
         Some(when) => {
@@ -167,13 +181,20 @@ fn wait(this: &Instance<Loop>) -> Result<()> {
             Timeout::Nanoseconds((seconds * 1e9).ceil() as u64)
         }
     };
+    let timeout = timeout.at_most(longest);
     let Some(waiting) = this.waiting() else { return Ok(()) };
     if !this.inbox.fall_asleep() {
         return Ok(());
     }
     let mut events = Events::default();
     let poller = std::sync::Arc::clone(&waiting);
-    let outcome = thread::detached(|| poller.poller.wait(&mut events, timeout));
+    let page = this.see.page();
+    this.see.begin_wait();
+    let (outcome, returned) = thread::detached(|| {
+        let outcome = poller.poller.wait(&mut events, timeout);
+        (outcome, probe::wait_returned(page))
+    });
+    this.see.end_wait(returned);
     this.inbox.awake();
     match outcome {
         Ok(()) => {
@@ -234,10 +255,25 @@ fn queue_due_timers(this: &Instance<Loop>) -> Result<()> {
 
 #[inline(always)]
 fn run(this: &Instance<Loop>, entry: Entry) -> Result<()> {
+    if let Entry::Step(task) = &entry {
+        this.see.begin_step(&task.see, task.object().address());
+        let outcome = run_maybe_timed(this, &entry);
+        this.see.end_step(&task.see);
+        return outcome;
+    }
+    let (kind, address) = entry.described();
+    this.see.begin(kind, address, 0);
+    let outcome = run_maybe_timed(this, &entry);
+    this.see.end();
+    outcome
+}
+
+#[inline(always)]
+fn run_maybe_timed(this: &Instance<Loop>, entry: &Entry) -> Result<()> {
     if this.debug() {
         return run_timed(this, entry);
     }
-    run_entry(this, &entry)
+    run_entry(this, entry)
 }
 
 #[inline(always)]
@@ -315,8 +351,8 @@ fn report(this: &Instance<Loop>, handle: &Object, exception: &Object) -> Result<
 
 /// Debug mode: measures each callback and names the slow ones.
 #[cold]
-fn run_timed(this: &Instance<Loop>, entry: Entry) -> Result<()> {
-    let subject = match &entry {
+fn run_timed(this: &Instance<Loop>, entry: &Entry) -> Result<()> {
+    let subject = match entry {
         Entry::Handle(handle) => handle.object().new_ref(),
         Entry::ThreadSafe(handle) => handle.object().new_ref(),
         Entry::Timer(timer) => timer.object().new_ref(),
@@ -328,7 +364,7 @@ fn run_timed(this: &Instance<Loop>, entry: Entry) -> Result<()> {
         Entry::Listener(listener) => listener.object().new_ref(),
     };
     let begin = monotonic_nanoseconds();
-    let outcome = run_entry(this, &entry);
+    let outcome = run_entry(this, entry);
     let duration = seconds(monotonic_nanoseconds().saturating_sub(begin));
     if outcome.is_ok() {
         let limit = this.object().getattr(&names().slow_callback_duration)?;
@@ -348,7 +384,10 @@ fn run_method(this: &Instance<Loop>) -> Result<Owned> {
 }
 
 fn run_once(this: &Instance<Loop>) -> Result<Owned> {
-    turn(this)?;
+    this.see.start();
+    let outcome = turn(this);
+    this.see.stop();
+    outcome?;
     finish(this);
     Ok(text::none())
 }

@@ -34,6 +34,12 @@ impl Object {
         self.0.get()
     }
 
+    /// Where it lies: for telling objects apart, and for reading memory that may be gone.
+    #[inline(always)]
+    pub(crate) fn address(&self) -> usize {
+        self.as_ptr() as usize
+    }
+
     #[inline(always)]
     pub(crate) fn new_ref(&self) -> Owned {
         // SAFETY: a live object behind a reference; attached by the module's invariant.

@@ -82,6 +82,8 @@ pub(crate) struct Imports {
     /// `constants._SendfileMode.FALLBACK`.
     pub(crate) sendfile_fallback: Owned,
     pub(crate) logger: Owned,
+    /// `sys.modules`.
+    pub(crate) modules: Owned,
     /// `os.fspath`.
     pub(crate) fspath: Owned,
     pub(crate) context_keyword: Owned,
@@ -141,6 +143,7 @@ impl Imports {
             sendfile_native: get(&*get(&*submodule("constants")?, "_SendfileMode")?, "TRY_NATIVE")?,
             sendfile_fallback: get(&*get(&*submodule("constants")?, "_SendfileMode")?, "FALLBACK")?,
             fspath: get(&*import("os")?, "fspath")?,
+            modules: get(&*import("sys")?, "modules")?,
             logger: get(&*import_from("asyncio.log")?, "logger")?,
             context_keyword: tuple(&[&names.context])?,
             message_keyword: tuple(&[&names.msg])?,

@@ -136,6 +136,11 @@ impl Core {
         self.native.get().filter(|event_loop| event_loop.is_direct())
     }
 
+    /// The loop, if it is one of ours.
+    pub(crate) fn native_loop(&self) -> Option<Ref<Loop>> {
+        self.native.get()
+    }
+
     /// Whether this future's loop is just this one.
     #[inline(always)]
     pub(crate) fn is_of(&self, event_loop: &Instance<Loop>) -> bool {

@@ -3,9 +3,18 @@
 //! | file | what |
 //! |---|---|
 //! | `mod` | the settings and the reporter of the process, and their functions for Python |
+//! | `live` | the pages of numbers of the loops |
+//! | `probe` | what the loop and its tasks note while they run |
+//! | `numbers` | the numbers as Python reads them |
+//! | `tick` | what is called once a second |
 //!
 //! `vivace-see` has what needs no Python: texts, formats, limits. `python/vivace/see` has what is
 //! asked seldom and may take its time.
+
+pub(crate) mod live;
+pub(crate) mod numbers;
+pub(crate) mod probe;
+pub(crate) mod tick;
 
 use std::sync::OnceLock;
 
@@ -72,6 +81,7 @@ fn see_codes() -> Vec<(&'static str, &'static str, &'static str)> {
 
 /// Adds the functions of the diagnostics to the module.
 pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    live::begin_calibration();
     module.add_function(wrap_pyfunction!(see_report, module)?)?;
     module.add_function(wrap_pyfunction!(see_settings, module)?)?;
     module.add_function(wrap_pyfunction!(see_codes, module)?)?;

@@ -103,6 +103,9 @@ pub(crate) fn make_class() -> Result<Owned> {
     )
     .getter(c"_must_cancel", |this: &Instance<Task>| Ok(text::boolean(this.must_cancel.get())))
     .getter(c"_coro", get_coro)
+    .getter(c"_see_numbers", |this: &Instance<Task>| {
+        crate::see::numbers::of_task(&this.see, this.core.native_loop().as_deref())
+    })
     .getter(c"_fut_waiter", |this: &Instance<Task>| Ok(this.waits_for.get_or_none()))
     .getter(c"_num_cancels_requested", cancel::cancelling)
     .init(init)

@@ -27,6 +27,7 @@ use crate::ffi::{
 };
 use crate::future::FutureLike;
 use crate::future::core::Core;
+use crate::see::probe::TaskProbe;
 
 pub(crate) use methods::make_class;
 
@@ -49,6 +50,7 @@ pub(crate) struct Task {
     cancel_requests: Cell<i32>,
     log_destroy_pending: Cell<bool>,
     link: Link,
+    pub(crate) see: TaskProbe,
 }
 
 impl Task {
@@ -64,6 +66,7 @@ impl Task {
             cancel_requests: Cell::new(0),
             log_destroy_pending: Cell::new(true),
             link: Link::default(),
+            see: TaskProbe::default(),
         }
     }
 
@@ -169,7 +172,9 @@ pub(crate) fn create(
     task.core.join(event_loop);
     task.coroutine.set(coroutine.new_ref());
     task.environment.replace(environment);
-    task.name_kind.set(Name::Number(next_number()));
+    let number = next_number();
+    task.name_kind.set(Name::Number(number));
+    event_loop.see.created(&task.see, number);
     if event_loop.debug() {
         task.core.remember_source()?;
     }
@@ -201,7 +206,11 @@ fn init(this: &Instance<Task>, args: &Args<'_>) -> Result<()> {
     this.must_cancel.set(false);
     this.cancel_requests.set(0);
     this.name.clear();
-    this.name_kind.set(Name::Number(next_number()));
+    let number = next_number();
+    this.name_kind.set(Name::Number(number));
+    if let Some(event_loop) = this.core.native_loop() {
+        event_loop.see.created(&this.see, number);
+    }
     if let Some(name) = name.filter(|value| !value.is_none()) {
         this.set_name(name)?;
     }
@@ -297,6 +306,14 @@ impl Instance<Task> {
             self.name.set(text::string(&format!("Task-{number}"))?);
         }
         Ok(self.name.get_or_none())
+    }
+
+    /// Counts how it ended.
+    #[inline(always)]
+    fn note_end(&self, outcome: usize) {
+        if let Some(event_loop) = self.core.native_loop() {
+            event_loop.see.ended(outcome);
+        }
     }
 
     /// Finished: what was kept for the way goes.

@@ -3,6 +3,8 @@
 //! The rules and the texts of errors are those of CPython's `task_step_impl`. A step answers
 //! `Err` only for what must leave the loop: `KeyboardInterrupt` and `SystemExit`.
 
+use vivace_see::live::word;
+
 use super::cancel::cancel_waited;
 use super::{Task, current, leave_with, runtime_error, schedule_error, schedule_step};
 use crate::event_loop::Loop;
@@ -103,6 +105,8 @@ pub(super) fn start_eagerly(task: &Instance<Task>) -> Result<()> {
     let shown = native.and_then(|native| native.shown.take());
     let before = current::swap(&event_loop, Some(task.object()))?;
     registry::enter(task)?;
+    let interrupted =
+        native.map(|native| native.see.enter_step(&task.see, task.object().address()));
     let outcome = match native {
         Some(native) => task.environment.run(&native.contexts, || step(task, None)).map(drop),
         None => task
@@ -111,7 +115,8 @@ pub(super) fn start_eagerly(task: &Instance<Task>) -> Result<()> {
     }
     .map_err(Raised::fetch);
     let restored = current::swap(&event_loop, before.as_deref()).map(drop);
-    if let Some(native) = native {
+    if let (Some(native), Some(interrupted)) = (native, &interrupted) {
+        native.see.leave_step(&task.see, interrupted);
         drop(native.shown.replace(shown));
     }
     if !task.core().is_pending() {
@@ -177,6 +182,7 @@ fn already_done(task: &Instance<Task>, exception: Option<&Object>) -> Raised {
 #[inline(always)]
 fn returned(task: &Instance<Task>, result: Owned) -> Result<()> {
     task.leave()?;
+    task.note_end(word::ENDED_OK);
     if task.must_cancel.get() {
         // Asked to cancel during its last step.
         task.must_cancel.set(false);
@@ -189,8 +195,10 @@ fn returned(task: &Instance<Task>, result: Owned) -> Result<()> {
 fn failed(task: &Instance<Task>, exception: Owned) -> Result<()> {
     task.leave()?;
     if error::is_exception_of(&exception, &imports().cancelled_error) {
+        task.note_end(word::ENDED_CANCELLED);
         return task.core().cancel_by(task.object(), exception);
     }
+    task.note_end(word::ENDED_ERROR);
     task.core().set_exception(task.object(), &exception)?;
     if error::leaves_the_loop(&exception) {
         return Err(leave_with(exception));

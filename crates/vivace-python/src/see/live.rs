@@ -1,0 +1,76 @@
+//! The pages of numbers of the process's loops.
+//!
+//! A loop has a place, and with it a page, from when it is opened until it is closed. Places are
+//! used again, so that a process that runs one loop after the other has one page; their counters
+//! go on.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use vivace_see::live::{Page, Scale, leaked_page, word};
+use vivace_sys::clock::{monotonic_nanoseconds, ticks};
+
+/// Loops with a page; those beyond are not watched.
+pub(crate) const PLACES: usize = 64;
+
+static PAGES: [OnceLock<&'static Page>; PLACES] = [const { OnceLock::new() }; PLACES];
+
+/// A bit for each place that is taken.
+static TAKEN: Mutex<u64> = Mutex::new(0);
+
+/// The page of a loop by its number, less than [`PLACES`].
+pub(crate) fn live_page(number: usize) -> &'static Page {
+    PAGES[number].get_or_init(leaked_page)
+}
+
+/// Takes the first place that is free.
+pub(super) fn take_place() -> Option<usize> {
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let number = taken.trailing_ones() as usize;
+    if number >= PLACES {
+        return None;
+    }
+    *taken |= 1 << number;
+    Some(number)
+}
+
+/// Gives a place back.
+pub(super) fn leave_place(number: usize) {
+    let page = live_page(number);
+    for word in [
+        word::PHASE,
+        word::KIND,
+        word::CURRENT,
+        word::TASK,
+        word::READY,
+        word::TIMERS,
+        word::THREAD,
+        word::THREAD_STATE,
+        word::RUN_FRAME,
+    ] {
+        page[word].store(0, Relaxed);
+    }
+    *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) &= !(1 << number);
+}
+
+static FIRST: (AtomicU64, AtomicU64) = (AtomicU64::new(0), AtomicU64::new(0));
+
+/// Reads the counter and the clock for the first time: called at import.
+pub(crate) fn begin_calibration() {
+    FIRST.0.store(ticks(), Relaxed);
+    FIRST.1.store(monotonic_nanoseconds(), Relaxed);
+}
+
+/// How long a tick is, from the time between the import and now: more exact with each call.
+pub(super) fn scale() -> Scale {
+    /// Enough for five digits.
+    const ENOUGH: u64 = 2_000_000;
+    let first = (FIRST.0.load(Relaxed), FIRST.1.load(Relaxed));
+    loop {
+        let now = (ticks(), monotonic_nanoseconds());
+        if now.1.saturating_sub(first.1) >= ENOUGH {
+            return Scale::between(first, now);
+        }
+        std::hint::spin_loop();
+    }
+}

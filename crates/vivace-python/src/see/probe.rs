@@ -1,0 +1,365 @@
+//! What the loop and its tasks note while they run: a few stores, and one reading of the
+//! processor's counter for each callback.
+//!
+//! What runs begins when what ran before has ended: one reading serves both. A task is ready from
+//! the beginning of whatever made it so.
+
+use std::cell::Cell;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::fence;
+
+use vivace_see::live::{Kind, Page, Phase, Scale, add, count, word};
+use vivace_sys::clock::{ticks, unix_seconds_exact};
+
+use super::tick::Ticking;
+use super::{live, settings};
+use crate::ffi::Visitor;
+
+/// In the loop.
+pub(crate) struct LoopProbe {
+    /// None if nothing is to be looked at.
+    page: Cell<Option<&'static Page>>,
+    number: Cell<usize>,
+    scale: Cell<Scale>,
+    /// The counter when the callbacks of this turn were ready, at the latest.
+    turn: Cell<u64>,
+    /// The counter when busy time was last added up.
+    counted: Cell<u64>,
+    pub(super) ticking: Ticking,
+}
+
+impl Default for LoopProbe {
+    fn default() -> Self {
+        Self {
+            page: Cell::new(None),
+            number: Cell::new(live::PLACES),
+            scale: Cell::new(Scale { factor: 0, ticks: 0, nanoseconds: 0 }),
+            turn: Cell::new(0),
+            counted: Cell::new(0),
+            ticking: Ticking::default(),
+        }
+    }
+}
+
+impl Drop for LoopProbe {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl LoopProbe {
+    /// The loop was opened.
+    pub(crate) fn open(&self) {
+        if self.page.get().is_some() || !settings().is_on() {
+            return;
+        }
+        let Some(number) = live::take_place() else { return };
+        self.number.set(number);
+        self.page.set(Some(live::live_page(number)));
+    }
+
+    /// The loop was closed, or is gone.
+    pub(crate) fn close(&self) {
+        if self.page.take().is_some() {
+            live::leave_place(self.number.get());
+        }
+    }
+
+    /// The page, if something is to be looked at.
+    #[inline(always)]
+    pub(crate) fn page(&self) -> Option<&'static Page> {
+        self.page.get()
+    }
+
+    /// The number of the loop: the first that is open at a time has 0.
+    pub(crate) fn number(&self) -> usize {
+        match self.page.get() {
+            Some(_) => self.number.get(),
+            None => 0,
+        }
+    }
+
+    /// What belongs to Python, for the garbage collector.
+    pub(crate) fn traverse(&self, visitor: &mut Visitor) {
+        self.ticking.traverse(visitor);
+    }
+
+    /// Lets go of it.
+    pub(crate) fn clear(&self) {
+        self.ticking.clear();
+    }
+
+    /// How many callbacks have run.
+    pub(super) fn callbacks(&self) -> u64 {
+        self.page.get().map_or(0, |page| page[word::CALLBACKS].load(Relaxed))
+    }
+
+    /// The diagnostics' own look is over.
+    pub(super) fn end_tick(&self) {
+        if let Some(page) = self.page.get() {
+            page[word::KIND].store(Kind::Nothing as u64, Relaxed);
+            add(&page[word::SEQUENCE], 1);
+        }
+    }
+
+    /// How long a tick is.
+    pub(crate) fn scale(&self) -> Scale {
+        self.scale.get()
+    }
+
+    /// The counter when what runs began.
+    #[inline(always)]
+    pub(crate) fn last(&self) -> u64 {
+        match self.page.get() {
+            Some(page) => page[word::BEGIN].load(Relaxed),
+            None => 0,
+        }
+    }
+
+    /// Turns begin to be run by this thread.
+    pub(crate) fn start(&self) {
+        let Some(page) = self.page.get() else { return };
+        let scale = live::scale();
+        scale.write(page);
+        self.scale.set(scale);
+        let now = ticks();
+        self.turn.set(now);
+        self.counted.set(now);
+        page[word::BEGIN].store(now, Relaxed);
+        page[word::STARTED].store((unix_seconds_exact() * 1e9) as u64, Relaxed);
+        page[word::THREAD].store(u64::from(vivace_sys::thread::number()), Relaxed);
+        page[word::PHASE].store(Phase::Running as u64, Relaxed);
+        add(&page[word::SEQUENCE], 1);
+    }
+
+    /// The loop stops.
+    pub(crate) fn stop(&self) {
+        let Some(page) = self.page.get() else { return };
+        self.count_busy(page, ticks());
+        page[word::KIND].store(Kind::Nothing as u64, Relaxed);
+        page[word::TASK].store(0, Relaxed);
+        page[word::PHASE].store(Phase::NotRunning as u64, Relaxed);
+        page[word::THREAD].store(0, Relaxed);
+        add(&page[word::SEQUENCE], 1);
+    }
+
+    fn count_busy(&self, page: &Page, now: u64) {
+        let busy = self.since(self.counted.replace(now), now);
+        add(&page[word::BUSY], busy);
+    }
+
+    /// Nanoseconds between two readings; none if the counter went back.
+    #[inline(always)]
+    fn since(&self, before: u64, now: u64) -> u64 {
+        self.scale.get().duration(now.saturating_sub(before))
+    }
+
+    /// The callbacks of a turn are about to run.
+    #[inline(always)]
+    pub(crate) fn begin_turn(&self, ready: usize) {
+        let Some(page) = self.page.get() else { return };
+        add(&page[word::ITERATIONS], 1);
+        page[word::READY].store(ready as u64, Relaxed);
+    }
+
+    /// The callbacks of a turn have run: those that they made ready wait from now on.
+    #[inline(always)]
+    pub(crate) fn end_turn(&self) {
+        self.turn.set(self.last());
+    }
+
+    /// The loop has looked at the descriptors: whatever runs next begins now.
+    #[inline]
+    pub(crate) fn looked(&self, now: u64, timers: usize) {
+        let Some(page) = self.page.get() else { return };
+        self.count_busy(page, now);
+        page[word::KIND].store(Kind::Nothing as u64, Relaxed);
+        page[word::TIMERS].store(timers as u64, Relaxed);
+        page[word::BEGIN].store(now, Relaxed);
+    }
+
+    /// The loop is about to wait.
+    pub(crate) fn begin_wait(&self) {
+        let Some(page) = self.page.get() else { return };
+        self.count_busy(page, ticks());
+        page[word::KIND].store(Kind::Nothing as u64, Relaxed);
+        page[word::READY].store(0, Relaxed);
+        page[word::PHASE].store(Phase::Polling as u64, Relaxed);
+        add(&page[word::SEQUENCE], 1);
+    }
+
+    /// The wait is over and the GIL is held again; `returned` is the counter at its end.
+    pub(crate) fn end_wait(&self, returned: u64) {
+        let Some(page) = self.page.get() else { return };
+        let now = ticks();
+        let began = self.counted.replace(now);
+        add(&page[word::IDLE], self.since(began, returned));
+        add(&page[word::GIL_WAIT], self.since(returned, now));
+        page[word::BEGIN].store(now, Relaxed);
+        self.turn.set(now);
+        page[word::PHASE].store(Phase::Running as u64, Relaxed);
+        add(&page[word::SEQUENCE], 1);
+    }
+
+    /// Something is about to run.
+    #[inline(always)]
+    pub(crate) fn begin(&self, kind: Kind, current: usize, task: u64) {
+        let Some(page) = self.page.get() else { return };
+        page[word::KIND].store(kind as u64, Relaxed);
+        page[word::CURRENT].store(current as u64, Relaxed);
+        page[word::TASK].store(task, Relaxed);
+        add(&page[word::SEQUENCE], 1);
+    }
+
+    /// A step of a task is about to be taken.
+    #[inline(always)]
+    pub(crate) fn begin_step(&self, task: &TaskProbe, address: usize) {
+        let Some(page) = self.page.get() else { return };
+        let delay = page[word::BEGIN].load(Relaxed).saturating_sub(task.ready_since.get());
+        if delay > task.longest_delay.get() {
+            task.longest_delay.set(delay);
+        }
+        let delay = self.scale.get().duration(delay);
+        count(page, word::DELAYS, delay);
+        add(&page[word::DELAY_SUM], delay);
+        self.begin(Kind::Step, address, task.id.get());
+    }
+
+    /// What ran has ended.
+    #[inline(always)]
+    pub(crate) fn end(&self) -> u64 {
+        let Some(page) = self.page.get() else { return 0 };
+        let now = ticks();
+        let took = now.saturating_sub(page[word::BEGIN].load(Relaxed));
+        page[word::BEGIN].store(now, Relaxed);
+        add(&page[word::CALLBACKS], 1);
+        count(page, word::DURATIONS, self.scale.get().duration(took));
+        took
+    }
+
+    /// A step has ended.
+    #[inline(always)]
+    pub(crate) fn end_step(&self, task: &TaskProbe) {
+        let Some(page) = self.page.get() else { return };
+        let took = self.end();
+        add(&page[word::STEPS], 1);
+        task.busy.set(task.busy.get().wrapping_add(took));
+        task.steps.set(task.steps.get().wrapping_add(1));
+    }
+
+    /// A task is about to take its first step inside what runs; give the answer to `leave_step`.
+    pub(crate) fn enter_step(&self, task: &TaskProbe, address: usize) -> Interrupted {
+        let Some(page) = self.page.get() else { return Interrupted::default() };
+        let interrupted = Interrupted {
+            kind: page[word::KIND].load(Relaxed),
+            current: page[word::CURRENT].load(Relaxed),
+            task: page[word::TASK].load(Relaxed),
+            begin: ticks(),
+        };
+        self.begin(Kind::Step, address, task.id.get());
+        interrupted
+    }
+
+    /// The first step of the task has ended, and what it interrupted goes on.
+    pub(crate) fn leave_step(&self, task: &TaskProbe, interrupted: &Interrupted) {
+        let Some(page) = self.page.get() else { return };
+        let took = ticks().saturating_sub(interrupted.begin);
+        task.busy.set(task.busy.get().wrapping_add(took));
+        task.steps.set(task.steps.get().wrapping_add(1));
+        add(&page[word::STEPS], 1);
+        page[word::KIND].store(interrupted.kind, Relaxed);
+        page[word::CURRENT].store(interrupted.current, Relaxed);
+        page[word::TASK].store(interrupted.task, Relaxed);
+        add(&page[word::SEQUENCE], 1);
+    }
+
+    /// A task was made.
+    #[inline(always)]
+    pub(crate) fn created(&self, task: &TaskProbe, number: u64) {
+        task.id.set(number);
+        let Some(page) = self.page.get() else { return };
+        task.created.set(page[word::BEGIN].load(Relaxed));
+        add(&page[word::CREATED], 1);
+    }
+
+    /// A task has ended; `outcome` is one of the words `ENDED_…`.
+    #[inline(always)]
+    pub(crate) fn ended(&self, outcome: usize) {
+        if let Some(page) = self.page.get() {
+            add(&page[outcome], 1);
+        }
+    }
+}
+
+/// The wait for events has ended, and the GIL is asked for. Needs no GIL.
+pub(crate) fn wait_returned(page: Option<&'static Page>) -> u64 {
+    let Some(page) = page else { return 0 };
+    page[word::BEGIN].store(ticks(), Relaxed);
+    page[word::PHASE].store(Phase::WaitingForGil as u64, Relaxed);
+    // Whoever watches and has gone to sleep reads the phase after saying so.
+    fence(SeqCst);
+    page[word::BEGIN].load(Relaxed)
+}
+
+/// What was running when a task took its first step at once.
+#[derive(Default)]
+pub(crate) struct Interrupted {
+    kind: u64,
+    current: u64,
+    task: u64,
+    begin: u64,
+}
+
+/// In each task.
+#[derive(Default)]
+pub(crate) struct TaskProbe {
+    /// The number that a task has by default in its name.
+    id: Cell<u64>,
+    /// The counter when it was made.
+    created: Cell<u64>,
+    /// Ticks in which its steps ran.
+    busy: Cell<u64>,
+    /// The counter when it was made ready.
+    ready_since: Cell<u64>,
+    /// Ticks between becoming ready and running, at most.
+    longest_delay: Cell<u64>,
+    steps: Cell<u64>,
+}
+
+impl TaskProbe {
+    /// It was queued.
+    #[inline(always)]
+    pub(crate) fn ready(&self, now: u64) {
+        self.ready_since.set(now);
+    }
+
+    /// Its number: that of its name by default.
+    pub(crate) fn id(&self) -> u64 {
+        self.id.get()
+    }
+
+    /// The counter when it was made.
+    pub(crate) fn created(&self) -> u64 {
+        self.created.get()
+    }
+
+    /// Ticks in which its steps ran.
+    pub(crate) fn busy(&self) -> u64 {
+        self.busy.get()
+    }
+
+    /// The counter when it was last made ready.
+    pub(crate) fn ready_since(&self) -> u64 {
+        self.ready_since.get()
+    }
+
+    /// Ticks between becoming ready and running, at most.
+    pub(crate) fn longest_delay(&self) -> u64 {
+        self.longest_delay.get()
+    }
+
+    /// How many steps it took.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps.get()
+    }
+}

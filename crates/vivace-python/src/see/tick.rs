@@ -1,0 +1,102 @@
+//! Once a second, on the loop's thread just before it waits: `vivace.see._tick.tick(loop)`.
+//!
+//! A loop that sleeps is woken for it after 1, 5, 10 and then every 30 seconds, unless nobody has
+//! put anything into `vivace.see._tick.watches`.
+
+use std::cell::Cell;
+
+use crate::event_loop::Loop;
+use crate::ffi::{Instance, Owned, Result, Slot, imports, text};
+use vivace_sys::clock::monotonic_nanoseconds;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// When a loop that only sleeps is woken again, in seconds.
+const PAUSES: [u64; 4] = [1, 5, 10, 30];
+
+/// In the probe of the loop.
+#[derive(Default)]
+pub(super) struct Ticking {
+    /// CLOCK_MONOTONIC when it was last called.
+    last: Cell<u64>,
+    /// The callbacks that had run then.
+    callbacks: Cell<u64>,
+    /// How often it was called without a turn of the program in between.
+    idle: Cell<usize>,
+    function: Slot,
+    watches: Slot,
+}
+
+impl Ticking {
+    pub(super) fn traverse(&self, visitor: &mut crate::ffi::Visitor) {
+        visitor.slot(&self.function);
+        visitor.slot(&self.watches);
+    }
+
+    pub(super) fn clear(&self) {
+        self.function.clear();
+        self.watches.clear();
+    }
+
+    /// Whether anybody looks.
+    fn is_wanted(&self) -> Result<bool> {
+        let watches = match self.watches.get() {
+            Some(watches) => watches,
+            None => {
+                // Who looks has imported it.
+                let name = text::interned("vivace.see._tick")?;
+                let Some(module) = text::dict_get(&imports().modules, &name)? else {
+                    return Ok(false);
+                };
+                let watches = module.getattr(&*text::interned("watches")?)?;
+                self.function.set(module.getattr(&*text::interned("tick")?)?);
+                self.watches.set(watches.clone());
+                watches
+            }
+        };
+        watches.is_true()
+    }
+}
+
+/// The loop is about to wait: calls it if it is time. The answer is the longest that the loop may
+/// sleep, in nanoseconds; none if nobody looks.
+pub(crate) fn before_waiting(event_loop: &Instance<Loop>) -> Option<u64> {
+    event_loop.see.page()?;
+    let ticking = &event_loop.see.ticking;
+    match ticking.is_wanted() {
+        Ok(true) => {}
+        Ok(false) => return None,
+        Err(raised) => {
+            raised.clear();
+            return None;
+        }
+    }
+    let now = monotonic_nanoseconds();
+    if ticking.last.get() == 0 {
+        ticking.last.set(now);
+    }
+    if event_loop.see.callbacks() != ticking.callbacks.get() {
+        ticking.callbacks.set(event_loop.see.callbacks());
+        ticking.idle.set(0);
+    }
+    let pause = PAUSES[ticking.idle.get().min(PAUSES.len() - 1)] * SECOND;
+    let passed = now.saturating_sub(ticking.last.get());
+    if passed < pause {
+        return Some(pause - passed);
+    }
+    ticking.last.set(now);
+    call(event_loop, ticking);
+    ticking.idle.set(ticking.idle.get() + 1);
+    // What it queued is no turn of the program.
+    Some(PAUSES[ticking.idle.get().min(PAUSES.len() - 1)] * SECOND)
+}
+
+fn call(event_loop: &Instance<Loop>, ticking: &Ticking) {
+    let Some(function) = ticking.function.get() else { return };
+    event_loop.see.begin(vivace_see::live::Kind::Tick, 0, 0);
+    let outcome: Result<Owned> = function.call(&[event_loop.object()]);
+    event_loop.see.end_tick();
+    if let Err(raised) = outcome {
+        raised.clear();
+    }
+}
