@@ -69,6 +69,8 @@ test: packages ## builds what it needs and runs everything that CI runs
 packages: ## installs what the machine lacks: servers and a browser that tests start, rustfmt, clippy
 	@tools/rust-components
 	@command -v chromium >/dev/null || tools/debian-packages chromium
+	@command -v nginx >/dev/null || ls /usr/sbin/nginx >/dev/null 2>&1 || tools/debian-packages nginx
+	@command -v slowhttptest >/dev/null || tools/debian-packages slowhttptest
 	@command -v redis-server >/dev/null || tools/debian-packages redis-server
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
 	    tools/debian-packages postgresql
