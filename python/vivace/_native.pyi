@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextvars import Context
 from ssl import SSLContext, SSLObject
 from traceback import StackSummary
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import (
     Any,
     Generic,
@@ -53,6 +53,7 @@ __all__ = [
     "see_codes",
     "see_report",
     "see_settings",
+    "see_suspended",
 ]
 
 if sys.version_info >= (3, 14):
@@ -652,3 +653,17 @@ def _all_tasks() -> list[Task[Any]]: ...
 def see_report(finding: str, event_loop: int) -> bool: ...
 def see_settings() -> tuple[int, float, bool]: ...
 def see_codes() -> list[tuple[str, str, str]]: ...
+def see_suspended(
+    object: Any, missing: Any
+) -> (
+    tuple[
+        CodeType,
+        int,
+        int,
+        dict[str, Any],
+        tuple[str, ...],
+        tuple[Any, ...],
+        tuple[Any, ...],
+    ]
+    | None
+): ...

@@ -11,6 +11,7 @@
 //! | `edge` | entry points from C: errors and panics |
 //! | `class`, `gc`, `freelist`, `nesting` | native classes |
 //! | `coroutine` | driving coroutines, `StopIteration` |
+//! | `suspended` | the frames of suspended coroutines |
 //! | `context` | `contextvars` |
 //! | `thread` | the GIL, signals, carrying references across threads |
 //! | `state` | interned names, the standard library's types |
@@ -50,6 +51,7 @@ pub(crate) mod registry;
 mod running;
 pub(crate) mod slot;
 pub(crate) mod state;
+pub(crate) mod suspended;
 pub(crate) mod text;
 pub(crate) mod thread;
 pub(crate) mod tls_imports;

@@ -7,6 +7,7 @@
 //! | `probe` | what the loop and its tasks note while they run |
 //! | `numbers` | the numbers as Python reads them |
 //! | `tick` | what is called once a second |
+//! | `value_stack` | the frames of suspended coroutines, for `vivace.see` |
 //!
 //! `vivace-see` has what needs no Python: texts, formats, limits. `python/vivace/see` has what is
 //! asked seldom and may take its time.
@@ -15,6 +16,7 @@ pub(crate) mod live;
 pub(crate) mod numbers;
 pub(crate) mod probe;
 pub(crate) mod tick;
+mod value_stack;
 
 use std::sync::OnceLock;
 
@@ -85,5 +87,6 @@ pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(see_report, module)?)?;
     module.add_function(wrap_pyfunction!(see_settings, module)?)?;
     module.add_function(wrap_pyfunction!(see_codes, module)?)?;
+    module.add_function(wrap_pyfunction!(value_stack::see_suspended, module)?)?;
     Ok(())
 }
