@@ -55,9 +55,12 @@ demo: .venv/.demo-requirements ## serves the example (PORT=8000, ONCE=1 for one 
 
 # --- everything that CI runs ---
 
-PER_PYTHON = $(addprefix python-,$(VERSIONS)) $(addprefix conformance-,$(VERSIONS))
-STAGES = fmt clippy rust loom miri deny ruff types stubs $(PER_PYTHON) example demo-once \
-    asan fuzz-briefly
+# With commas in between they run at the same time: most of the suite waits.
+comma := ,
+empty :=
+TOGETHER = $(subst $(empty) $(empty),$(comma),$(addprefix python-,$(VERSIONS)))
+STAGES = fmt clippy rust loom miri deny ruff types stubs $(addprefix develop-,$(VERSIONS)) \
+    $(TOGETHER) $(addprefix conformance-,$(VERSIONS)) example demo-once asan fuzz-briefly
 
 .PHONY: test
 test: packages ## builds what it needs and runs everything that CI runs

@@ -1,8 +1,10 @@
-"""Runs the stages of `make test` one after another and sums up what they say.
+"""Runs the stages of `make test` and sums up what they say.
 
-    python3 tools/stages.py [--missing 3.12] fmt clippy rust python-3.13
+    python3 tools/stages.py [--missing 3.12] fmt clippy rust python-3.12,python-3.13
 
-Each stage is a target of the Makefile. A stage that fails does not keep the
+Each stage is a target of the Makefile. They run one after another, but those
+that are joined by commas run at the same time: most of the test suite waits.
+What these say is printed when each ends. A stage that fails does not keep the
 later ones from running. At the end stand the closing lines of every test runner,
 the time of each stage, and alone on the last line the sum:
 
@@ -15,18 +17,21 @@ standard library is used: this runs before anything is installed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 # A stage that takes longer hangs: it is ended, so that the others get their turn.
-_LIMIT = 25 * 60.0
+_LIMIT = 50 * 60.0
 _LOGS = Path(".work/logs")
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -82,14 +87,19 @@ def main() -> int:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(description="runs stages of `make test`")
     parser.add_argument("--missing", action="append", default=[], metavar="VERSION")
-    parser.add_argument("stages", nargs="+", metavar="STAGE")
+    parser.add_argument("stages", nargs="+", metavar="STAGE[,STAGE...]")
     options = parser.parse_args()
     _LOGS.mkdir(parents=True, exist_ok=True)
     results = []
-    for name in options.stages:
-        print(f"\n--- {name} ---", flush=True)
-        results.append(_run(name))
-    return _report(results, options.missing)
+    begin = time.monotonic()
+    for stage in options.stages:
+        names = stage.split(",")
+        if len(names) == 1:
+            print(f"\n--- {stage} ---", flush=True)
+            results.append(_run(stage, _print))
+        else:
+            results += _run_together(names)
+    return _report(results, options.missing, time.monotonic() - begin)
 
 
 def counts_of(line: str) -> Counts | None:
@@ -106,7 +116,52 @@ def counts_of(line: str) -> Counts | None:
     return None
 
 
-def _run(name: str) -> Result:
+def _print(line: str) -> object:
+    print(line, end="", flush=True)
+
+
+def _run_together(names: list[str]) -> list[Result]:
+    """Runs stages at the same time; each is printed as a whole when it has ended."""
+    printing = threading.Lock()
+    said: dict[str, list[str]] = {name: [] for name in names}
+    ended = threading.Event()
+
+    def run(name: str) -> Result:
+        result = _run(name, said[name].append)
+        with printing:
+            print(f"\n--- {name} ---\n{''.join(said[name])}", end="", flush=True)
+        return result
+
+    def tell_of_progress() -> None:
+        # Whoever reads along sees that it goes on, and how far it is.
+        while not ended.wait(60):
+            far = (f"{name}: {lines[-1].strip()[-70:]}" for name, lines in said.items() if lines)
+            with printing:
+                print(*far, sep="   ", flush=True)
+
+    threading.Thread(target=tell_of_progress, daemon=True).start()
+    pool = ThreadPoolExecutor(len(names))
+    try:
+        return list(pool.map(run, names))
+    except BaseException:
+        for process in list(_running):
+            _kill(process)
+        raise
+    finally:
+        ended.set()
+        pool.shutdown()
+
+
+# What runs now: it is ended with us.
+_running: set[subprocess.Popen[str]] = set()
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _run(name: str, echo: Callable[[str], object]) -> Result:
     result = Result(name)
     start = time.monotonic()
     process = subprocess.Popen(
@@ -121,12 +176,14 @@ def _run(name: str) -> Result:
         # A stage is a `make` of its own, not a part of ours and its job server.
         env={key: value for key, value in os.environ.items() if key != "MAKEFLAGS"},
     )
-    signal.signal(signal.SIGALRM, lambda *_: os.killpg(process.pid, signal.SIGKILL))
-    signal.setitimer(signal.ITIMER_REAL, _LIMIT)
+    _running.add(process)
+    limit = threading.Timer(_LIMIT, _kill, [process])
+    limit.daemon = True
+    limit.start()
     try:
         with (_LOGS / f"{name}.log").open("w") as log:
             assert process.stdout is not None
-            for line in _echoed(process.stdout, log.write):
+            for line in _echoed(process.stdout, echo, log.write):
                 counts = counts_of(line)
                 if counts is not None:
                     result.counts.add(counts)
@@ -135,25 +192,26 @@ def _run(name: str) -> Result:
                     result.compiled += 1
         result.status = process.wait()
     except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         process.wait()
         raise
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        limit.cancel()
+        _running.discard(process)
         result.seconds = time.monotonic() - start
     if result.status == -signal.SIGKILL:
-        print(f"{name}: ended after {result.seconds:.0f} seconds", flush=True)
+        echo(f"{name}: ended after {result.seconds:.0f} seconds\n")
     return result
 
 
-def _echoed(lines: Iterable[str], write: Callable[[str], object]) -> Iterator[str]:
+def _echoed(lines: Iterable[str], *writers: Callable[[str], object]) -> Iterator[str]:
     for line in lines:
-        print(line, end="", flush=True)
-        write(line)
+        for write in writers:
+            write(line)
         yield _COLOUR.sub("", line).strip()
 
 
-def _report(results: list[Result], missing: list[str]) -> int:
+def _report(results: list[Result], missing: list[str], seconds: float) -> int:
     total = Counts()
     print("\n--- what the test runners said ---")
     for result in results:
@@ -165,7 +223,6 @@ def _report(results: list[Result], missing: list[str]) -> int:
         verdict = "ok" if result.status == 0 else f"FAILED ({result.status})"
         compiled = f", {result.compiled} crates compiled" if result.compiled else ""
         print(f"{result.name:16} {result.seconds:6.0f} s  {verdict}{compiled}")
-    seconds = sum(result.seconds for result in results)
     failed = [result.name for result in results if result.status]
     print(f"{'all':16} {seconds:6.0f} s  {'failed: ' + ' '.join(failed) if failed else 'ok'}")
     if missing:
