@@ -116,7 +116,7 @@ def counts_of(line: str) -> Counts | None:
     return None
 
 
-def _print(line: str) -> object:
+def _print(line: str) -> None:
     print(line, end="", flush=True)
 
 
