@@ -103,7 +103,9 @@ def proxied(tmp_path: Path, start_server: Any) -> Iterator[Callable[[str], int]]
 def test_the_client_is_the_one_that_nginx_saw(proxied: Callable[[str], int]) -> None:
     port = proxied("apps.probe:app")
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-        answer = client.get("/scope", headers={"host": "shop.example", "x-forwarded-for": "9.9.9.9"})
+        answer = client.get(
+            "/scope", headers={"host": "shop.example", "x-forwarded-for": "9.9.9.9"}
+        )
     scope = ast.literal_eval(answer.text)
     # nginx appends the address that it sees, and everybody is trusted: the first one is taken.
     assert scope["client"] == ("9.9.9.9", 0)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from collections import Counter
 
 import pytest
 from support import serving
@@ -281,6 +282,33 @@ class TestSharing:
     def test_a_connection_stays_with_its_worker(self, server):
         with server.connect() as wire:
             assert len({wire.get("/pid").body for _ in range(20)}) == 1
+
+
+class TestEvenness:
+    """How 400 connections that stay open are spread over four workers."""
+
+    WORKERS = 4
+    CONNECTIONS = 400
+
+    def spread(self, server) -> list[int]:
+        server.printed("Application startup complete", count=self.WORKERS)
+        with contextlib.ExitStack() as stack:
+            wires = [stack.enter_context(server.connect()) for _ in range(self.CONNECTIONS)]
+            counts = Counter(wire.get("/pid").body for wire in wires)
+        print(counts)
+        return sorted(counts.values())
+
+    def test_own_queues(self, start_server):
+        counts = self.spread(start_server("apps.probe:app", "--workers", "4"))
+        assert len(counts) == self.WORKERS
+        # The kernel's hash is as good as chance: less than half of the mean is five sigma away.
+        assert counts[0] > self.CONNECTIONS / self.WORKERS / 2
+
+    @pytest.mark.skipif(serving.KIND != "vivace", reason="others are woken as it happens")
+    def test_a_shared_queue(self, start_server, socket_path):
+        counts = self.spread(start_server("apps.probe:app", "--workers", "4", "--uds", socket_path))
+        assert len(counts) == self.WORKERS
+        assert counts[0] > self.CONNECTIONS / self.WORKERS / 2
 
 
 def test_max_requests_replaces_the_worker(start_server):

@@ -27,6 +27,9 @@ pub enum Mode {
     Level,
     /// Reported once each time it becomes ready: its owner drains it.
     Edge,
+    /// As `Level`, for a descriptor that several processes watch: one of those that wait is
+    /// woken, the one that was added first. Cannot be changed, only removed and added again.
+    Exclusive,
 }
 
 /// How long a wait may last.
@@ -117,8 +120,10 @@ impl Poller {
         if interest.writable {
             flags |= EventFlags::OUT;
         }
-        if mode == Mode::Edge {
-            flags |= EventFlags::ET | EventFlags::RDHUP;
+        match mode {
+            Mode::Level => {}
+            Mode::Edge => flags |= EventFlags::ET | EventFlags::RDHUP,
+            Mode::Exclusive => flags |= EventFlags::EXCLUSIVE,
         }
         flags
     }

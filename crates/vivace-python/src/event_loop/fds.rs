@@ -43,8 +43,9 @@ impl Watch {
             Self::Stream(_) | Self::IdleStream(_) => {
                 (Readiness { readable: true, writable: true, ended: false }, Mode::Edge)
             }
-            Self::Listener(_) => {
-                (Readiness { readable: true, writable: false, ended: false }, Mode::Level)
+            Self::Listener(listener) => {
+                let mode = if listener.shares() { Mode::Exclusive } else { Mode::Level };
+                (Readiness { readable: true, writable: false, ended: false }, mode)
             }
         }
     }
@@ -148,6 +149,18 @@ impl Descriptors {
 
     pub(crate) fn is_listener(&self, fd: i32) -> bool {
         matches!(self.table.borrow().get(fd), Some(Watch::Listener(_)))
+    }
+
+    /// Goes to the end of the line of those who wait for a descriptor that others watch, too.
+    pub(crate) fn queue_up_again(&self, this: &Instance<Loop>, fd: i32) {
+        let Some((interest, mode)) = self.table.borrow().get(fd).map(Watch::interest) else {
+            return;
+        };
+        if let Some(waiting) = this.waiting() {
+            waiting.poller.remove(fd);
+            // Closed meanwhile: whoever uses it finds out.
+            let _closed = waiting.poller.add(fd, interest, mode);
+        }
     }
 
     /// Exchanges how a connection's descriptor is held, without a system call.

@@ -42,6 +42,11 @@ impl Listener {
     fn slots(&self) -> [&Slot; 5] {
         [&self.socket, &self.factory, &self.server, &self.context, &self.tls]
     }
+
+    /// Whether other processes accept from the same socket: it takes one connection at a time.
+    pub(crate) fn shares(&self) -> bool {
+        self.backlog.get() == 1
+    }
 }
 
 impl Class for Listener {
@@ -78,7 +83,13 @@ pub(crate) fn run(this: &Instance<Loop>, listener: &Instance<Listener>) -> Resul
             return Ok(());
         }
         match accept(borrowed) {
-            Ok((accepted, peer)) => connected(this, listener, accepted, peer)?,
+            Ok((accepted, peer)) => {
+                if listener.shares() {
+                    // The others are asked first now, so that all get equally many.
+                    this.descriptors.queue_up_again(this, fd);
+                }
+                connected(this, listener, accepted, peer)?;
+            }
             Err(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR) => return Ok(()),
             Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
                 return back_off(this, listener, errno);
