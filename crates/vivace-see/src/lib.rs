@@ -10,6 +10,7 @@
 //! | `live` | the numbers of a running loop, a page of words |
 //! | `trace` | timelines: events, files, Perfetto, the page for browsers |
 //! | `ring` | the file of a process, which others read |
+//! | `view` | what a process looks like from outside, as text and as JSON |
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -21,3 +22,4 @@ pub mod report;
 pub mod ring;
 pub mod settings;
 pub mod trace;
+pub mod view;

@@ -263,7 +263,7 @@ impl Scale {
     /// CLOCK_MONOTONIC when the counter stood so.
     pub fn clock(&self, ticks: u64) -> u64 {
         if ticks >= self.ticks {
-            self.nanoseconds + self.duration(ticks - self.ticks)
+            self.nanoseconds.saturating_add(self.duration(ticks - self.ticks))
         } else {
             self.nanoseconds.saturating_sub(self.duration(self.ticks - ticks))
         }

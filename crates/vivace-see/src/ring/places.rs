@@ -1,7 +1,8 @@
 //! Where the files of processes lie: which folder, whose files they are, which are stale.
 //!
 //! A process that ends in order removes its file. One that was killed leaves it, for `vivace doctor`:
-//! such a file is kept until there are more than [`DEAD_KEPT`] newer ones, or it is a day old. A
+//! such a file is kept until there are more than [`DEAD_KEPT`] newer ones, or it is a day old; if no
+//! loop was running at the end (`os._exit()`), it goes the next time that somebody looks. A
 //! number that another process has by now is recognised by the time at which that was started.
 
 use std::ffi::OsString;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::reader::{About, Problem, Reader};
+use crate::live::{Phase, word};
 
 /// How many files of dead processes are kept in a folder.
 pub const DEAD_KEPT: usize = 16;
@@ -141,10 +143,20 @@ pub fn clean(folder: &Path) {
         if socket.exists() {
             let _gone = fs::remove_file(socket);
         }
-        if place >= DEAD_KEPT || old {
+        if place >= DEAD_KEPT || old || !ran_a_loop(&entry.path) {
             let _gone = fs::remove_file(&entry.path);
         }
     }
+}
+
+/// Whether a loop was running when the file was last written to.
+fn ran_a_loop(path: &Path) -> bool {
+    let Ok(reader) = Reader::open(path) else { return false };
+    let loops = reader.loops().unwrap_or(0);
+    (0..loops).any(|number| {
+        let words = reader.counters(number).unwrap_or_default();
+        Phase::of(words.get(word::PHASE).copied().unwrap_or(0)) != Phase::NotRunning
+    })
 }
 
 #[cfg(test)]
