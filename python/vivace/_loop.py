@@ -40,6 +40,8 @@ __all__ = ["EventLoop", "new_event_loop"]
 
 _task_registry.install()
 
+_DIAGNOSTICS = _native.see_settings()[0] > 0
+
 _FORMAT_TAKES_DEBUG = "debug" in (format_helpers._format_callback_source.__kwdefaults__ or {})
 
 _Ts = TypeVarTuple("_Ts")
@@ -127,6 +129,10 @@ class EventLoop(
             )
         self._make_self_pipe()
         _loops.add(self)
+        if _DIAGNOSTICS:
+            from .see import _begin
+
+            _begin.begin()
 
     # Running.
 

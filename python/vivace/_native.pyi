@@ -53,7 +53,9 @@ __all__ = [
     "see_codes",
     "see_report",
     "see_settings",
+    "see_snapshot",
     "see_suspended",
+    "see_watched",
 ]
 
 if sys.version_info >= (3, 14):
@@ -667,3 +669,5 @@ def see_suspended(
     ]
     | None
 ): ...
+def see_snapshot(rows: list[str], left_out: int) -> None: ...
+def see_watched() -> float: ...

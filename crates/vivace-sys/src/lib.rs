@@ -7,6 +7,7 @@
 //! | `clock` | CLOCK_MONOTONIC, as `time.monotonic()` reads it |
 //! | `thread` | threads as the kernel numbers them |
 //! | `socket` | accept, receive, send in pieces, addresses |
+//! | `process` | what this process was started with, and what is done at its end |
 //! | `shared_map` | memory that a file keeps and other processes can read |
 //!
 //! Everything that `rustix` offers is used from there; the few calls that it does not are the
@@ -15,6 +16,7 @@
 
 pub mod clock;
 pub mod poller;
+pub mod process;
 pub mod shared_map;
 pub mod socket;
 pub mod thread;

@@ -10,6 +10,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use vivace_see::live::{Page, Scale, leaked_page, word};
 use vivace_sys::clock::{monotonic_nanoseconds, ticks};
 
+use super::ring;
+
 /// Loops with a page; those beyond are not watched.
 pub(crate) const PLACES: usize = 64;
 
@@ -20,7 +22,7 @@ static TAKEN: Mutex<u64> = Mutex::new(0);
 
 /// The page of a loop by its number, less than [`PLACES`].
 pub(crate) fn live_page(number: usize) -> &'static Page {
-    PAGES[number].get_or_init(leaked_page)
+    PAGES[number].get_or_init(|| ring::page(number).unwrap_or_else(leaked_page))
 }
 
 /// Takes the first place that is free.

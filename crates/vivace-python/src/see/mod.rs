@@ -6,6 +6,7 @@
 //! | `live` | the pages of numbers of the loops |
 //! | `probe` | what the loop and its tasks note while they run |
 //! | `numbers` | the numbers as Python reads them |
+//! | `ring` | the file of this process, which others read |
 //! | `tick` | what is called once a second |
 //! | `value_stack` | the frames of suspended coroutines, for `vivace.see` |
 //!
@@ -15,6 +16,7 @@
 pub(crate) mod live;
 pub(crate) mod numbers;
 pub(crate) mod probe;
+pub(crate) mod ring;
 pub(crate) mod tick;
 mod value_stack;
 
@@ -88,5 +90,6 @@ pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(see_settings, module)?)?;
     module.add_function(wrap_pyfunction!(see_codes, module)?)?;
     module.add_function(wrap_pyfunction!(value_stack::see_suspended, module)?)?;
+    ring::add_functions(module)?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use vivace_see::live::{Kind, Page, Phase, Scale, add, count, word};
 use vivace_sys::clock::{ticks, unix_seconds_exact};
 
 use super::tick::Ticking;
-use super::{live, settings};
+use super::{live, ring, settings};
 use crate::ffi::Visitor;
 
 /// In the loop.
@@ -119,6 +119,7 @@ impl LoopProbe {
     /// Turns begin to be run by this thread.
     pub(crate) fn start(&self) {
         let Some(page) = self.page.get() else { return };
+        ring::start(self.number.get());
         let scale = live::scale();
         scale.write(page);
         self.scale.set(scale);
