@@ -102,6 +102,39 @@ def test_requests_taken_back_again_and_again_end_the_connection(server, wire):
     assert server.get("/hello").body == b"hello"
 
 
+FLOODS = {
+    "PING": PING,
+    "SETTINGS": SETTINGS,
+    "PRIORITY": b"\0\0\x05\x02\0\0\0\0\x01" + b"\0\0\0\0\x10",
+    "unknown": b"\0\0\0\xbb\0\0\0\0\0",
+}
+
+
+@pytest.mark.parametrize("frame", FLOODS.values(), ids=FLOODS)
+def test_a_flood_ends_the_connection(server, wire, frame):
+    """Also that of a client that reads what it is answered with."""
+    assert wire.get("/hello").body == b"hello"
+    sent = 0
+    with contextlib.suppress(OSError):
+        while not wire.closed and sent < 20_000:
+            wire.sock.sendall(frame * 50)
+            wire.h2.ping(b"12345678")
+            wire.flush()
+            sent += 50
+            wire.read()
+    wire.until_closed()
+    assert 900 < sent < 5000
+    assert ENHANCE_YOUR_CALM in wire.goaways
+    assert server.get("/hello").body == b"hello"
+
+
+def test_pings_beside_requests_are_no_flood(wire):
+    """As clients send them that measure their connection."""
+    for _ in range(1500):
+        wire.h2.ping(b"12345678")
+        assert wire.get("/hello").body == b"hello"
+
+
 @pytest.mark.parametrize("frame", [PING, SETTINGS], ids=["PING", "SETTINGS"])
 def test_a_flood_is_not_kept(server, frame):
     before = resident_bytes(server.pid)

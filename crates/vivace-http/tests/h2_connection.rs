@@ -14,7 +14,7 @@ use http::{HeaderMap, Method, Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use vivace_http::h2::PREFACE;
 use vivace_http::h2::connection::{Event, ServerConnection};
-use vivace_http::h2::limits::{EARLY_RESETS, Limits, SEND_BUFFER};
+use vivace_http::h2::limits::{EARLY_RESETS, Limits, OVERHEAD, SEND_BUFFER};
 
 /// The client's end: what it has written, and what it may read.
 #[derive(Clone, Default)]
@@ -427,9 +427,26 @@ fn requests_that_are_taken_back_have_a_bound() {
         pair.exchange();
         while pair.server.next_event().is_some() {}
         count += 1;
-        assert!(count <= EARLY_RESETS + 1, "no end after {count} resets");
+        assert!(count <= EARLY_RESETS.burst + 1, "no end after {count} resets");
     }
-    assert_eq!(count, EARLY_RESETS + 1);
+    assert_eq!(count, EARLY_RESETS.burst + 1);
+    let Some(Err(error)) = pair.ended else { panic!("{:?}", pair.ended) };
+    assert_eq!(error.reason(), Some(Reason::ENHANCE_YOUR_CALM));
+    assert!(pair.server.is_closed());
+}
+
+#[test]
+fn frames_that_carry_nothing_end_the_connection() {
+    let mut pair = Pair::usual();
+    let ping = [&[0, 0, 8, 6, 0, 0, 0, 0, 0][..], b"12345678"].concat();
+    for _ in 0..10 {
+        pair.server.pass(1.0);
+        pair.pipe.0.borrow_mut().0.extend(ping.repeat(OVERHEAD.steady as usize));
+        pair.exchange();
+        assert!(pair.ended.is_none());
+    }
+    pair.pipe.0.borrow_mut().0.extend(ping.repeat(OVERHEAD.burst as usize + 1));
+    pair.exchange();
     let Some(Err(error)) = pair.ended else { panic!("{:?}", pair.ended) };
     assert_eq!(error.reason(), Some(Reason::ENHANCE_YOUR_CALM));
     assert!(pair.server.is_closed());
@@ -486,6 +503,8 @@ fn a_client_that_reads_no_answers_is_not_listened_to() {
     let ping = [&[0, 0, 8, 6, 0, 0, 0, 0, 0][..], b"12345678"].concat();
     let many = ping.repeat(100_000);
     server.receive(&many);
+    // So slowly that it is no flood.
+    server.pass(100_000.0);
     for _ in 0..10 {
         server.advance();
     }

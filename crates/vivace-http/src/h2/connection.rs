@@ -15,12 +15,16 @@ pub use h2::Reason;
 use h2::server::{Connection, Handshake, SendResponse};
 use http::{HeaderMap, Response, StatusCode};
 
+use super::calm::{Bucket, FrameCounter};
 use super::fields;
-use super::limits::{EARLY_RESETS, Limits, builder};
+use super::limits::{EARLY_RESETS, Limits, OVERHEAD, builder};
 use super::pipe::{Pipe, PipeEnd};
 use super::readiness::ReadyStreams;
 use super::request::Request;
 use super::stream::{Came, End, Stream};
+
+/// The usual bound on the payload of a frame.
+const FRAME: usize = 16 * 1024;
 
 /// Something that has happened.
 #[derive(Debug)]
@@ -68,8 +72,13 @@ pub struct ServerConnection {
     unwatched: Vec<u32>,
     ready: ReadyStreams,
     events: VecDeque<Event>,
-    /// Requests that were taken back, less those that were answered.
-    early_resets: u32,
+    frames: FrameCounter,
+    /// Frames that carry nothing.
+    overhead: Bucket,
+    /// Requests that were taken back.
+    early_resets: Bucket,
+    /// The client has been told to be calm.
+    scolded: bool,
     drains: bool,
 }
 
@@ -92,14 +101,24 @@ impl ServerConnection {
             unwatched: Vec::new(),
             ready: ReadyStreams::default(),
             events: VecDeque::new(),
-            early_resets: 0,
+            frames: FrameCounter::default(),
+            overhead: Bucket::new(OVERHEAD),
+            early_resets: Bucket::new(EARLY_RESETS),
+            scolded: false,
             drains: false,
         }
     }
 
     /// Bytes have come.
     pub fn receive(&mut self, data: &[u8]) {
+        self.overhead.fill(self.frames.overhead(data));
         self.pipe.push(data);
+    }
+
+    /// So much time has passed: the client may ask again for what carries nothing.
+    pub fn pass(&mut self, seconds: f64) {
+        self.overhead.pass(seconds);
+        self.early_resets.pass(seconds);
     }
 
     /// The client sends no more.
@@ -155,6 +174,9 @@ impl ServerConnection {
     fn poll(&mut self) {
         let mut context = Context::from_waker(Waker::noop());
         loop {
+            if matches!(self.state, State::Open(_)) && self.is_flooded() {
+                self.close(Reason::ENHANCE_YOUR_CALM);
+            }
             match &mut self.state {
                 State::Closed => return,
                 State::Handshake(handshake) => match Pin::new(handshake).poll(&mut context) {
@@ -175,6 +197,12 @@ impl ServerConnection {
                 },
             }
         }
+    }
+
+    /// Whether the client has asked too often; once.
+    fn is_flooded(&mut self) -> bool {
+        let flooded = self.overhead.overflows() || self.early_resets.overflows();
+        flooded && !std::mem::replace(&mut self.scolded, true)
     }
 
     fn ended(&mut self) {
@@ -233,17 +261,14 @@ impl ServerConnection {
     fn lost(&mut self, stream: u32, reason: Reason) {
         self.streams.remove(&stream);
         self.events.push_back(Event::Reset { stream, reason });
-        self.early_resets += 1;
-        if self.early_resets > EARLY_RESETS {
-            self.close(Reason::ENHANCE_YOUR_CALM);
-        }
+        self.early_resets.fill(1);
     }
 
     /// Lets go of a stream whose response is whole: what comes of its request is refused.
     fn settle(&mut self, id: u32) {
         if self.streams.get(&id).is_some_and(Stream::is_sent) {
             self.streams.remove(&id);
-            self.early_resets = self.early_resets.saturating_sub(1);
+            self.early_resets.empty(1);
         }
     }
 
@@ -282,6 +307,8 @@ impl ServerConnection {
 
     /// Sends content; `ends`: nothing follows.
     pub fn send(&mut self, stream: u32, data: Bytes, ends: bool) {
+        // A client may measure its connection by a PING for each frame that comes.
+        self.overhead.empty(1 + data.len() / FRAME);
         let end = if ends { End::Plain } else { End::Open };
         self.with(stream, |stream| stream.send(data, end));
     }

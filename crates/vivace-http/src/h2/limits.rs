@@ -4,10 +4,11 @@
 //! |---|---|---|
 //! | many requests at once | `concurrent_streams` | `h2`: RST_STREAM REFUSED_STREAM |
 //! | requests that are reset before they are looked at | 20 at a time | `h2`: GOAWAY |
-//! | requests that are reset before they are answered | [`EARLY_RESETS`] more than answered | GOAWAY |
+//! | requests that are reset before they are answered | [`EARLY_RESETS`] | GOAWAY |
 //! | faults that reset streams | 1024 | `h2`: GOAWAY |
 //! | large heads, endless CONTINUATION | `header_list_size` | `h2`: 431, then GOAWAY |
-//! | floods of PING and SETTINGS | nothing is read while [`UNSENT`] bytes wait | here |
+//! | floods of PING, SETTINGS, PRIORITY, empty DATA, unknown frames | [`OVERHEAD`] | GOAWAY |
+//! | the same from one that does not read | nothing is read while [`UNSENT`] bytes wait | here |
 //! | many small DATA frames | a budget of `h2`'s | `h2`: GOAWAY |
 //! | content that nobody reads | `stream_window`, `connection_window` | `h2`: flow control |
 //! | a client that does not read | [`SEND_BUFFER`] a stream, [`UNSENT`] | here and `h2` |
@@ -18,8 +19,20 @@ pub const UNSENT: usize = 256 * 1024;
 /// Bytes of one stream that wait between the program and the frames.
 pub const SEND_BUFFER: usize = 64 * 1024;
 
-/// So many more requests may be taken back than are answered.
-pub const EARLY_RESETS: u32 = 200;
+/// So many at once, and so many more each second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// At once.
+    pub burst: u32,
+    /// A second.
+    pub steady: u32,
+}
+
+/// Requests that may be taken back, besides one for each that is answered.
+pub const EARLY_RESETS: Rate = Rate { burst: 200, steady: 20 };
+
+/// Frames that carry nothing, besides one for each piece of content that is sent.
+pub const OVERHEAD: Rate = Rate { burst: 1000, steady: 100 };
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

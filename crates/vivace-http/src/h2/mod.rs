@@ -12,11 +12,13 @@
 //!
 //! - `connection`: [`ServerConnection`](connection::ServerConnection), which is all of it;
 //! - `limits`: what one client may use, and where each bound is kept;
+//! - `calm`: how often it may ask for what carries nothing;
 //! - `request`: the head of a request, as for HTTP/1.1;
 //! - `pipe`: the bytes that came and those that are to go;
 //! - `readiness`: which streams something has happened to;
 //! - `fields`: lines of fields, as `h1::response` writes them, for a frame.
 
+mod calm;
 pub mod connection;
 mod fields;
 pub mod limits;

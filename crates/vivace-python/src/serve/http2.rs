@@ -37,6 +37,8 @@ pub(super) struct Http2(OnceCell<Box<Streams>>);
 struct Streams {
     wire: RefCell<ServerConnection>,
     limits: Limits,
+    /// When bytes came last, by the loop's clock.
+    heard: Cell<f64>,
     exchanges: RefCell<HashMap<u32, Ref<Exchange>>>,
     /// Output is being made: who adds to it need not send it.
     running: Cell<bool>,
@@ -132,6 +134,7 @@ impl Instance<Connection> {
         let streams = Streams {
             wire: RefCell::new(ServerConnection::new(&limits)),
             limits,
+            heard: Cell::new(self.event_loop.get().map_or(Ok(0.0), |running| running.now())?),
             exchanges: RefCell::default(),
             running: Cell::new(false),
         };
@@ -146,7 +149,13 @@ impl Instance<Connection> {
     /// Bytes have come.
     pub(super) fn http2_received(&self, data: &[u8]) -> Result<()> {
         let Some(streams) = self.http2.streams() else { return Ok(()) };
-        streams.with(|wire| wire.receive(data));
+        let Some(event_loop) = self.event_loop.get() else { return Ok(()) };
+        let now = event_loop.now()?;
+        let elapsed = now - streams.heard.replace(now);
+        streams.with(|wire| {
+            wire.pass(elapsed);
+            wire.receive(data);
+        });
         self.http2_run()
     }
 
