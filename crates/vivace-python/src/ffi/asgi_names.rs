@@ -44,7 +44,7 @@ asgi_names! {
     websocket_response_body = "websocket.http.response.body",
     websocket_response = "websocket.http.response", tls_extension = "tls",
     // Names of ours.
-    route, receive, send, error, warning, info, exc_info, create_task, ssl_object,
+    route, error, warning, info, exc_info, create_task, ssl_object,
     write_eof, writelines,
 }
 

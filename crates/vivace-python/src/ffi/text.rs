@@ -118,7 +118,8 @@ pub(crate) fn to_string_lossy(text: &Object) -> String {
             return String::from("?");
         }
         let bytes = std::slice::from_raw_parts(data.cast::<u8>(), length as usize);
-        String::from_utf8_lossy(bytes).into_owned()
+        // CPython's UTF-8.
+        String::from_utf8_unchecked(bytes.to_vec())
     }
 }
 
@@ -178,6 +179,18 @@ pub(crate) fn dict_get(dict: &Object, key: &Object) -> Result<Option<Owned>> {
         } else {
             Ok(Some(Object::from_ptr(value).new_ref()))
         }
+    }
+}
+
+/// The number of items of a dictionary.
+pub(crate) fn dict_len(dict: &Object) -> usize {
+    // SAFETY: a live object; a non-dict is answered with -1 and an exception.
+    match unsafe { ffi::PyDict_Size(dict.as_ptr()) } {
+        size if size < 0 => {
+            Raised.clear();
+            0
+        }
+        size => size as usize,
     }
 }
 

@@ -6,7 +6,7 @@
 use super::exchange::{Exchange, Phase};
 use super::service::Service;
 use super::websocket::WebSocket;
-use super::{access, response};
+use super::{access, exchange, response};
 use crate::event_loop::Loop;
 use crate::ffi::asgi_names::asgi_names;
 use crate::ffi::function::{Body, Function};
@@ -22,6 +22,8 @@ pub(crate) trait Party: Class {
     fn service_slot(&self) -> &Slot<Ref<Service>>;
     fn loop_slot(&self) -> &Slot<Ref<Loop>>;
     fn task_slot(&self) -> &Slot;
+    /// `receive` and `send`.
+    fn methods() -> [&'static Function; 2];
 
     /// The application has returned, or raised.
     fn ended(this: &Instance<Self>, failure: Option<Owned>) -> Result<()>;
@@ -58,9 +60,8 @@ fn run(exchange: &Instance<Exchange>) -> Result<()> {
 pub(super) fn call<P: Party>(party: &Instance<P>, scope: &Object) -> Result<()> {
     let service = party.service()?;
     let event_loop = party.event_loop()?;
-    let asgi = asgi_names();
-    let receive = party.object().getattr(&asgi.receive)?;
-    let send = party.object().getattr(&asgi.send)?;
+    let [receive, send] = P::methods();
+    let (receive, send) = (receive.bind(party.object())?, send.bind(party.object())?);
     let begin = || {
         let coroutine = service.app().call(&[scope, &receive, &send])?;
         make_task(&event_loop, &coroutine)
@@ -136,6 +137,9 @@ impl Party for Exchange {
     }
     fn task_slot(&self) -> &Slot {
         &self.task
+    }
+    fn methods() -> [&'static Function; 2] {
+        [&exchange::RECEIVE, &exchange::SEND]
     }
     fn ended(this: &Instance<Self>, failure: Option<Owned>) -> Result<()> {
         match failure {

@@ -19,7 +19,7 @@ use vivace_http::h1::request::RequestReader;
 use super::deadlines::{Deadlines, Late};
 use super::exchange::Exchange;
 use super::http2::Http2;
-use super::service::Service;
+use super::service::{Place, Service};
 use super::websocket::WebSocket;
 use crate::event_loop::Loop;
 use crate::ffi::asgi_names::asgi_names;
@@ -49,6 +49,7 @@ pub(super) enum Mode {
 /// See the module.
 pub(crate) struct Connection {
     pub(super) service: Slot<Ref<Service>>,
+    pub(super) place: Place,
     pub(super) event_loop: Slot<Ref<Loop>>,
     pub(super) transport: Slot,
     /// The transport, if it is one of ours.
@@ -97,6 +98,7 @@ impl Class for Connection {
     fn empty() -> Self {
         Self {
             service: Slot::empty(),
+            place: Place::default(),
             event_loop: Slot::empty(),
             transport: Slot::empty(),
             stream: Slot::empty(),

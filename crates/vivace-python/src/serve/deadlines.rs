@@ -117,7 +117,13 @@ impl Instance<Connection> {
     #[inline]
     pub(super) fn await_within(&self, late: Late, seconds: f64) -> Result<()> {
         let Some(event_loop) = self.event_loop.get() else { return Ok(()) };
-        let at = event_loop.now()? + seconds;
+        self.await_until(late, event_loop.now()? + seconds)
+    }
+
+    /// Something is awaited until then.
+    #[inline]
+    pub(super) fn await_until(&self, late: Late, at: f64) -> Result<()> {
+        let Some(event_loop) = self.event_loop.get() else { return Ok(()) };
         self.deadlines.at[late as usize].set(at);
         if at < self.deadlines.timer_at.get() { set_timer(self, &event_loop, at) } else { Ok(()) }
     }

@@ -224,10 +224,12 @@ impl Instance<Connection> {
         self.linger()
     }
 
-    /// A handshake that is wrong: it is answered, and the connection ends.
+    /// A handshake that is wrong, or comes when there is no room: it is answered, and the connection ends.
     pub(super) fn refuse(&self, refusal: &Refusal) -> Result<()> {
         let service = self.service()?;
-        service.log_warning("Invalid WebSocket handshake received.")?;
+        if refusal.status != 503 {
+            service.log_warning("Invalid WebSocket handshake received.")?;
+        }
         let mut head = Vec::new();
         let traits = RequestTraits { keep_alive: false, ..RequestTraits::default() };
         let mut writer = ResponseWriter::new(traits);

@@ -20,10 +20,11 @@ use vivace_http::metrics::Method;
 use super::access::Line;
 use super::connection::Connection;
 use super::operation::{self, Wait, Waiters};
-use super::service::Service;
+use super::service::{Place, Service};
 use crate::event_loop::Loop;
 use crate::ffi::asgi_names::asgi_names;
 use crate::ffi::bytes::{self, Bytes};
+use crate::ffi::function::{Body, Function};
 use crate::ffi::{
     Class, ClassBuilder, ClassCell, Instance, Object, Owned, Ref, Result, Slot, Visitor,
     allocate_with, text,
@@ -94,7 +95,7 @@ pub(crate) struct Exchange {
     /// The connection is lost: what is sent raises.
     pub(super) lost: Cell<bool>,
     /// Counted among the requests in flight.
-    pub(super) counted: Cell<bool>,
+    pub(super) place: Place,
     pub(super) line: RefCell<Option<Line>>,
     /// Counted by the metrics as begun; the route is found in the scope at the end.
     pub(super) measured: Cell<Option<Method>>,
@@ -125,7 +126,7 @@ impl Exchange {
             waiters: Waiters::default(),
             disconnected: Cell::new(false),
             lost: Cell::new(false),
-            counted: Cell::new(false),
+            place: Place::default(),
             line: RefCell::new(None),
             measured: Cell::new(None),
             measured_scope: Slot::empty(),
@@ -315,24 +316,36 @@ pub(super) fn denial(
     Ok(exchange)
 }
 
-fn receive(this: &Instance<Exchange>) -> Result<Owned> {
-    operation::waiting(this.object(), Wait::Message)
+struct ReceiveBody;
+
+impl Body for ReceiveBody {
+    fn call(bound: &Object, _nothing: &Object) -> Result<Owned> {
+        operation::waiting(bound, Wait::Message)
+    }
 }
 
-fn send(this: &Instance<Exchange>, message: &Object) -> Result<Owned> {
-    super::response::send(this, message)
+/// `receive()`: the next message, `http.request` or `http.disconnect`.
+pub(super) static RECEIVE: Function = Function::without_argument::<ReceiveBody>(c"receive");
+
+struct SendBody;
+
+impl Body for SendBody {
+    fn call(bound: &Object, message: &Object) -> Result<Owned> {
+        match bound.exact::<Exchange>() {
+            Some(exchange) => super::response::send(exchange, message),
+            None => Ok(text::none()),
+        }
+    }
 }
+
+/// `send(message)`: a part of the response.
+pub(super) static SEND: Function = Function::new::<SendBody>(c"send");
 
 /// Makes the class.
 pub(super) fn make_class() -> Result<Owned> {
-    ClassBuilder::<Exchange>::new(
-        c"vivace.Exchange",
-        c"One HTTP request and its response, as an ASGI application sees them.",
-    )
-    .noargs(c"receive", c"The next message: http.request or http.disconnect.", receive)
-    .onearg(c"send", c"Sends a part of the response.", send)
-    .onearg(c"_begin_file", c"The head leaves before a file.", super::response::begin_file)
-    .onearg(c"_file_part", c"Sends a part of a file.", super::response::file_part)
-    .onearg(c"_end_file", c"The file was sent, or not whole.", super::response::end_file)
-    .build(None)
+    ClassBuilder::<Exchange>::new(c"vivace.Exchange", c"One HTTP request and its response.")
+        .onearg(c"_begin_file", c"The head leaves before a file.", super::response::begin_file)
+        .onearg(c"_file_part", c"Sends a part of a file.", super::response::file_part)
+        .onearg(c"_end_file", c"The file was sent, or not whole.", super::response::end_file)
+        .build(None)
 }

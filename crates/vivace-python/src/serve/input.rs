@@ -133,10 +133,7 @@ impl Instance<Connection> {
                 Step::Upgraded => return self.upgrade(),
                 Step::NeedMore | Step::Plain => {
                     self.start_application()?;
-                    if partial && !self.exchange.is_some() && self.mode.get() == Mode::Http {
-                        self.head_begun()?;
-                    }
-                    return Ok(());
+                    return self.await_more(partial);
                 }
                 Step::End => {
                     self.start_application()?;
@@ -209,7 +206,6 @@ impl Instance<Connection> {
                 exchange.body.length.set(Some(length));
             }
             exchange.body.continue_wanted.set(head.expects_continue);
-            self.await_body(&exchange)?;
         }
         self.exchange.set(exchange);
         Ok(None)
@@ -232,10 +228,21 @@ impl Instance<Connection> {
         }
         if exchange.body.held.get() >= HIGH_WATER {
             self.pause_reading()?;
-        } else {
-            self.await_body(&exchange)?;
         }
         Ok(None)
+    }
+
+    /// All that has come was read, and it was not the end of a request.
+    fn await_more(&self, head_is_partial: bool) -> Result<()> {
+        if self.mode.get() != Mode::Http {
+            return Ok(());
+        }
+        match self.exchange.get() {
+            Some(exchange) if self.read_paused.get() || exchange.body.complete.get() => Ok(()),
+            Some(exchange) => self.await_body(&exchange),
+            None if head_is_partial => self.head_begun(),
+            None => Ok(()),
+        }
     }
 
     /// The body has to come, at no less than the least rate: from the time that was noted on,
@@ -258,7 +265,7 @@ impl Instance<Connection> {
         };
         let grace = settings.timeouts.request_header;
         let allowed = grace + (size - before) as f64 / rate as f64;
-        self.await_within(Late::Body, since + allowed - now)
+        self.await_until(Late::Body, since + allowed)
     }
 
     /// A part of a head has come: the rest has to follow.

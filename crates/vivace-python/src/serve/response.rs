@@ -12,8 +12,9 @@ use crate::ffi::asgi_names::asgi_names;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::{Builtin, Instance, Object, Owned, Result, raise, text};
 
-/// Bodies up to this size are sent in one piece with the head.
-const JOIN_UP_TO: usize = 16 * 1024;
+/// Bodies up to this size are copied behind the head; for larger ones a list of two pieces costs
+/// the kernel less than the copy costs us.
+const JOIN_UP_TO: usize = 2 * 1024;
 
 type This = Instance<Exchange>;
 
@@ -26,10 +27,20 @@ pub(super) fn send(this: &This, message: &Object) -> Result<Owned> {
     let Some(kind) = text::dict_get(message, &names.kind)? else {
         return Err(raise(Builtin::Value, "an ASGI message must have a 'type'"));
     };
-    if kind.is(&names.response_body) || kind.equals(&names.response_body)? {
+    // An application says it with the same object each time.
+    let service = this.service()?;
+    if service.said_body.is(&kind) {
         return body(this, message);
     }
-    if kind.is(&names.response_start) || kind.equals(&names.response_start)? {
+    if service.said_start.is(&kind) {
+        return start(this, message);
+    }
+    if kind.equals(&names.response_body)? {
+        service.said_body.set(kind);
+        return body(this, message);
+    }
+    if kind.equals(&names.response_start)? {
+        service.said_start.set(kind);
         return start(this, message);
     }
     if kind.equals(&names.response_trailers)? {
@@ -91,8 +102,10 @@ pub(super) fn start(this: &This, message: &Object) -> Result<Owned> {
         return Err(raise(Builtin::Value, &format!("bad HTTP status: {status}")));
     };
     let headers = text::dict_get(message, &names.headers)?;
-    let trailers = match text::dict_get(message, &names.trailers)? {
-        Some(trailers) => trailers.is_true()?,
+    // Type, status and headers are all that most messages say.
+    let says_more = headers.is_none() || text::dict_len(message) > 3;
+    let trailers = match says_more.then(|| text::dict_get(message, &names.trailers)) {
+        Some(trailers) => trailers?.map_or(Ok(false), |trailers| trailers.is_true())?,
         None => false,
     };
     // Nothing is kept of a message that is wrong: the application may send another one.
@@ -167,8 +180,9 @@ pub(super) fn body(this: &This, message: &Object) -> Result<Owned> {
         Some(data) => Some(Bytes::body(&data)?),
         None => None,
     };
-    let more = match text::dict_get(message, &names.more_body)? {
-        Some(more) => more.is_true()?,
+    let says_more = data.is_none() || text::dict_len(message) > 2;
+    let more = match says_more.then(|| text::dict_get(message, &names.more_body)) {
+        Some(more) => more?.map_or(Ok(false), |more| more.is_true())?,
         None => false,
     };
     send_body(this, data.as_ref(), more)?;
@@ -203,22 +217,25 @@ pub(super) fn send_body(this: &This, data: Option<&Bytes>, more: bool) -> Result
         return sent(this, more);
     }
     out.extend_from_slice(before);
-    if content.len() <= JOIN_UP_TO {
-        out.extend_from_slice(content);
-        out.extend_from_slice(after);
-        if !out.is_empty() {
-            connection.write(&[Bytes::copied(&out)?])?;
+    match data.filter(|_| content.len() > JOIN_UP_TO) {
+        None => {
+            let whole = [&*out, content, after];
+            if whole.iter().any(|part| !part.is_empty()) {
+                connection.write(&[Bytes::joined(&whole)?])?;
+            }
         }
-    } else {
-        let mut pieces = Vec::with_capacity(3);
-        if !out.is_empty() {
-            pieces.push(Bytes::copied(&out)?);
+        Some(data) => {
+            let before = if out.is_empty() { None } else { Some(Bytes::copied(&out)?) };
+            let after = if after.is_empty() { None } else { Some(Bytes::copied(after)?) };
+            match (before, after) {
+                (Some(before), None) => connection.write(&[before, data.clone()])?,
+                (None, None) => connection.write(&[data.clone()])?,
+                (before, after) => {
+                    let pieces = [before, Some(data.clone()), after];
+                    connection.write(&pieces.into_iter().flatten().collect::<Vec<_>>())?;
+                }
+            }
         }
-        pieces.extend(data.cloned());
-        if !after.is_empty() {
-            pieces.push(Bytes::copied(after)?);
-        }
-        connection.write(&pieces)?;
     }
     sent(this, more)
 }

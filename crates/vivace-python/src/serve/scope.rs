@@ -138,7 +138,7 @@ fn address(value: &Object) -> Result<Option<Owned>> {
     Ok(None)
 }
 
-/// The template of a connection's scopes.
+/// The template of a connection's scopes. Those of HTTP have all its keys.
 pub(super) fn template(
     connection: &Instance<Connection>,
     service: &Service,
@@ -161,6 +161,14 @@ pub(super) fn template(
     text::dict_set(&template, &asgi.scheme, scheme)?;
     let root_path = text::string(&service.settings().root_path)?;
     text::dict_set(&template, &asgi.root_path, &root_path)?;
+    text::dict_set(&template, &asgi.asgi, &service.asgi_versions())?;
+    // What each request sets: a copy has room for it, and does not grow.
+    let mut later = vec![&asgi.method, &asgi.path, &asgi.raw_path, &asgi.query_string];
+    later.extend([&asgi.headers, &asgi.extensions]);
+    later.extend(service.state().map(|_| &asgi.state));
+    for key in later {
+        text::dict_set(&template, key, text::none_ref())?;
+    }
     Ok(template)
 }
 
@@ -190,7 +198,6 @@ fn method(asgi: &AsgiNames, method: &[u8]) -> Result<Owned> {
 pub(super) fn common(connection: &Connection, service: &Service, head: &Head<'_>) -> Result<Owned> {
     let asgi = asgi_names();
     let scope = text::dict_copy(&connection.template.get_or_none())?;
-    text::dict_set(&scope, &asgi.asgi, &*text::dict_copy(&service.asgi_versions())?)?;
     if !head.http11 {
         text::dict_set(&scope, &asgi.http_version, &asgi.version_10)?;
     }
@@ -225,7 +232,9 @@ pub(super) fn exchange_for(
     text::dict_set(&scope, &asgi.method, &*method(asgi, head.method)?)?;
     text::dict_set(&scope, &asgi.extensions, &*service.http_extensions(connection)?)?;
     let exchange = allocate_with(|| Exchange::new(RequestTraits::from(head)))?;
-    exchange.begun.set(monotonic_nanoseconds());
+    if service.notes_beginnings() {
+        exchange.begun.set(monotonic_nanoseconds());
+    }
     if service.logs_access() {
         *exchange.line.borrow_mut() = Some(service.access.line(head, &scope)?);
     }

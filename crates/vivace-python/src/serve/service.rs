@@ -8,6 +8,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use slab::Slab;
 use vivace_http::date::imf_fixdate;
 use vivace_http::h1::request::Limits;
 use vivace_http::h1::response::Defaults;
@@ -46,13 +47,63 @@ struct Templates {
     send_file: Slot,
 }
 
+/// Objects that are there, each of which keeps its place.
+struct Register<T: Class>(RefCell<Slab<Ref<T>>>);
+
+/// Where an object is in its register, if it is.
+pub(super) type Place = Cell<Option<usize>>;
+
+impl<T: Class> Default for Register<T> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<T: Class> Register<T> {
+    #[inline]
+    fn enter(&self, place: &Place, object: Ref<T>) {
+        place.set(Some(self.0.borrow_mut().insert(object)));
+    }
+
+    /// Whether the object was there.
+    #[inline]
+    fn leave(&self, place: &Place) -> bool {
+        let Some(key) = place.take() else { return false };
+        let gone = self.0.borrow_mut().try_remove(key);
+        gone.is_some()
+    }
+
+    fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    fn all(&self) -> Vec<Ref<T>> {
+        self.0.borrow().iter().map(|(_, object)| object.clone()).collect()
+    }
+
+    fn traverse(&self, visitor: &mut Visitor) {
+        if let Ok(objects) = self.0.try_borrow() {
+            objects.iter().for_each(|(_, object)| visitor.object(object.as_object()));
+        }
+    }
+
+    fn clear(&self) {
+        let objects = std::mem::take(&mut *self.0.borrow_mut());
+        drop(objects);
+    }
+}
+
 /// What is open and what runs.
 #[derive(Default)]
 struct Counts {
-    connections: RefCell<HashMap<usize, Ref<Connection>>>,
+    connections: Register<Connection>,
     per_address: RefCell<HashMap<String, usize>>,
-    running: RefCell<HashMap<usize, Ref<Exchange>>>,
-    websockets: RefCell<HashMap<usize, Ref<WebSocket>>>,
+    running: Register<Exchange>,
+    websockets: Register<WebSocket>,
     waiting: RefCell<VecDeque<Ref<Exchange>>>,
     served: Cell<u64>,
 }
@@ -70,6 +121,9 @@ pub(crate) struct Service {
     pub(super) header_names: HeaderNames,
     pub(super) access: Access,
     templates: Templates,
+    /// The objects by which the application has named its messages.
+    pub(super) said_start: Slot,
+    pub(super) said_body: Slot,
     counts: Counts,
     draining: Cell<bool>,
     /// The second of the `Date` header, and its text.
@@ -79,11 +133,6 @@ pub(crate) struct Service {
     registry: RefCell<Option<Arc<Registry>>>,
     /// Taken out while it is used.
     pool: Cell<Option<Box<Pool>>>,
-}
-
-/// The key of an object that is alive while it is a key.
-fn key_of(object: &Object) -> usize {
-    std::ptr::from_ref(object) as usize
 }
 
 impl Service {
@@ -190,6 +239,15 @@ impl Service {
         self.settings().access_log
     }
 
+    /// Whether somebody wants to know when requests came.
+    #[inline]
+    pub(super) fn notes_beginnings(&self) -> bool {
+        let settings = self.settings();
+        settings.access_log
+            || settings.timeouts.request.is_some()
+            || self.registry.borrow().is_some()
+    }
+
     pub(super) fn log_info(&self, message: &str) -> Result<()> {
         let logger = self.error_logger.get_or_none();
         logger.call_method(&asgi_names().info, &[&*text::string(message)?]).map(drop)
@@ -234,6 +292,8 @@ impl Class for Service {
             header_names: HeaderNames::empty(),
             access: Access::default(),
             templates: Templates::default(),
+            said_start: Slot::empty(),
+            said_body: Slot::empty(),
             counts: Counts::default(),
             draining: Cell::new(false),
             date: RefCell::default(),
@@ -251,21 +311,17 @@ impl Class for Service {
         visitor.slot(&self.on_connection);
         visitor.slot(&self.event_loop);
         self.header_names.traverse(visitor);
+        visitor.slot(&self.said_start);
+        visitor.slot(&self.said_body);
         visitor.slot(&self.templates.asgi);
         visitor.slot(&self.templates.request);
         visitor.slot(&self.templates.extensions);
         visitor.slot(&self.templates.websocket_extensions);
         visitor.slot(&self.templates.done);
         visitor.slot(&self.templates.send_file);
-        if let Ok(connections) = self.counts.connections.try_borrow() {
-            connections.values().for_each(|connection| visitor.object(connection.as_object()));
-        }
-        if let Ok(running) = self.counts.running.try_borrow() {
-            running.values().for_each(|exchange| visitor.object(exchange.as_object()));
-        }
-        if let Ok(websockets) = self.counts.websockets.try_borrow() {
-            websockets.values().for_each(|websocket| visitor.object(websocket.as_object()));
-        }
+        self.counts.connections.traverse(visitor);
+        self.counts.running.traverse(visitor);
+        self.counts.websockets.traverse(visitor);
         if let Ok(waiting) = self.counts.waiting.try_borrow() {
             waiting.iter().for_each(|exchange| visitor.object(exchange.as_object()));
         }
@@ -282,18 +338,17 @@ impl Class for Service {
         self.on_connection.clear();
         self.event_loop.clear();
         self.header_names.clear();
+        self.said_start.clear();
+        self.said_body.clear();
         self.templates.asgi.clear();
         self.templates.request.clear();
         self.templates.extensions.clear();
         self.templates.websocket_extensions.clear();
         self.templates.done.clear();
         self.templates.send_file.clear();
-        let connections = std::mem::take(&mut *self.counts.connections.borrow_mut());
-        drop(connections);
-        let running = std::mem::take(&mut *self.counts.running.borrow_mut());
-        drop(running);
-        let websockets = std::mem::take(&mut *self.counts.websockets.borrow_mut());
-        drop(websockets);
+        self.counts.connections.clear();
+        self.counts.running.clear();
+        self.counts.websockets.clear();
         let waiting = std::mem::take(&mut *self.counts.waiting.borrow_mut());
         drop(waiting);
         let waiters = std::mem::take(&mut *self.closed_waiters.borrow_mut());
@@ -321,9 +376,7 @@ impl Instance<Service> {
 
     /// A connection is there. `false`: its address has too many already.
     pub(super) fn admit(&self, connection: &Instance<Connection>) -> Result<bool> {
-        let key = key_of(connection.object());
-        let before = self.counts.connections.borrow_mut().insert(key, connection.counted());
-        drop(before);
+        self.counts.connections.enter(&connection.place, connection.counted());
         self.count(Registry::connection_opened);
         self.tell_of_connection(connection, true)?;
         let Some(limit) = self.settings().limits.connections_per_address else { return Ok(true) };
@@ -346,12 +399,9 @@ impl Instance<Service> {
 
     /// A connection is gone.
     pub(super) fn forget(&self, connection: &Instance<Connection>) -> Result<()> {
-        let key = key_of(connection.object());
-        let gone = self.counts.connections.borrow_mut().remove(&key);
-        if gone.is_none() {
+        if !self.counts.connections.leave(&connection.place) {
             return Ok(());
         }
-        drop(gone);
         self.count(Registry::connection_closed);
         self.tell_of_connection(connection, false)?;
         if self.settings().limits.connections_per_address.is_some() {
@@ -371,15 +421,8 @@ impl Instance<Service> {
     /// A request is to be served. `true`: now; otherwise it waits, or was refused.
     pub(super) fn count_in(&self, exchange: &Instance<Exchange>) -> Result<bool> {
         let limits = &self.settings().limits;
-        let running = self.counts.running.borrow().len();
-        if limits.concurrency.is_none_or(|limit| running < limit) {
-            let before = self
-                .counts
-                .running
-                .borrow_mut()
-                .insert(key_of(exchange.object()), exchange.counted());
-            drop(before);
-            exchange.counted.set(true);
+        if limits.concurrency.is_none_or(|limit| self.in_flight() < limit) {
+            self.counts.running.enter(&exchange.place, exchange.counted());
             return Ok(true);
         }
         let waiting = self.counts.waiting.borrow().len();
@@ -397,11 +440,9 @@ impl Instance<Service> {
 
     /// A request is over: the next one that waits has its turn.
     pub(super) fn count_out(&self, exchange: &Instance<Exchange>) -> Result<()> {
-        if !exchange.counted.replace(false) {
+        if !self.counts.running.leave(&exchange.place) {
             return Ok(());
         }
-        let gone = self.counts.running.borrow_mut().remove(&key_of(exchange.object()));
-        drop(gone);
         let served = self.counts.served.get() + 1;
         self.counts.served.set(served);
         if Some(served) == self.settings().limits.max_requests {
@@ -410,25 +451,43 @@ impl Instance<Service> {
                 callback.call(&[&*text::unsigned(served)?])?;
             }
         }
+        self.start_next()?;
+        self.tell_if_closed()
+    }
+
+    /// Lets the next request begin that waits.
+    fn start_next(&self) -> Result<()> {
         loop {
             let next = self.counts.waiting.borrow_mut().pop_front();
-            let Some(next) = next else { break };
+            let Some(next) = next else { return Ok(()) };
             if next.lost.get() {
                 continue;
             }
             // In a turn of its own: not inside of the end of another one.
             let event_loop = self.running_loop()?;
             let start = application::START.bind(next.object())?;
-            event_loop.call_soon(&start, &[text::none_ref()])?;
-            break;
+            return event_loop.call_soon(&start, &[text::none_ref()]);
         }
-        self.tell_if_closed()
+    }
+
+    /// Requests that run and WebSockets that are open: what `--limit-concurrency` bounds.
+    fn in_flight(&self) -> usize {
+        self.counts.running.len() + self.counts.websockets.len()
+    }
+
+    /// Whether there is room for one more WebSocket. They do not wait for it.
+    pub(super) fn has_room_for_websocket(&self) -> Result<bool> {
+        let limit = self.settings().limits.concurrency;
+        if limit.is_none_or(|limit| self.in_flight() < limit) {
+            return Ok(true);
+        }
+        self.count(|registry| registry.rejected(Rejection::Overload));
+        self.log_warning("Exceeded concurrency limit.")?;
+        Ok(false)
     }
 
     pub(super) fn remember_websocket(&self, websocket: &Instance<WebSocket>) {
-        let key = key_of(websocket.object());
-        let before = self.counts.websockets.borrow_mut().insert(key, websocket.counted());
-        drop(before);
+        self.counts.websockets.enter(&websocket.place, websocket.counted());
         self.count(Registry::websocket_opened);
     }
 
@@ -447,19 +506,17 @@ impl Instance<Service> {
 
     /// The application has ended with a WebSocket.
     pub(super) fn forget_websocket(&self, websocket: &Instance<WebSocket>) -> Result<()> {
-        let key = key_of(websocket.object());
-        let gone = self.counts.websockets.borrow_mut().remove(&key);
-        if gone.is_some() {
+        if self.counts.websockets.leave(&websocket.place) {
             self.count(Registry::websocket_closed);
+            self.start_next()?;
         }
-        drop(gone);
         self.tell_if_closed()
     }
 
     fn is_closed(&self) -> bool {
-        self.counts.connections.borrow().is_empty()
-            && self.counts.running.borrow().is_empty()
-            && self.counts.websockets.borrow().is_empty()
+        self.counts.connections.is_empty()
+            && self.counts.running.is_empty()
+            && self.counts.websockets.is_empty()
     }
 
     fn tell_if_closed(&self) -> Result<()> {
@@ -475,37 +532,32 @@ impl Instance<Service> {
         Ok(())
     }
 
-    fn all_connections(&self) -> Vec<Ref<Connection>> {
-        self.counts.connections.borrow().values().cloned().collect()
-    }
-
-    fn all_running(&self) -> Vec<Ref<Exchange>> {
-        self.counts.running.borrow().values().cloned().collect()
-    }
-
     fn drain(&self) -> Result<()> {
         self.draining.set(true);
-        self.all_connections().iter().try_for_each(|connection| connection.drain())
+        self.counts.connections.all().iter().try_for_each(|connection| connection.drain())
     }
 
     fn disconnect(&self) -> Result<()> {
-        for exchange in self.all_running() {
+        for exchange in self.counts.running.all() {
             exchange.disconnected.set(true);
             exchange.waiters.wake()?;
         }
-        self.all_connections().iter().try_for_each(|connection| connection.websocket_restart())
+        self.counts
+            .connections
+            .all()
+            .iter()
+            .try_for_each(|connection| connection.websocket_restart())
     }
 
     fn cancel(&self) -> Result<usize> {
         let mut count = 0;
-        for exchange in self.all_running() {
+        for exchange in self.counts.running.all() {
             if exchange.task.is_some() {
                 exchange.cancel_task()?;
                 count += 1;
             }
         }
-        let websockets: Vec<_> = self.counts.websockets.borrow().values().cloned().collect();
-        for websocket in websockets {
+        for websocket in self.counts.websockets.all() {
             if websocket.task.is_some() {
                 websocket.cancel_task()?;
                 count += 1;
@@ -519,7 +571,7 @@ impl Instance<Service> {
     }
 
     fn abort(&self) -> Result<()> {
-        self.all_connections().iter().try_for_each(|connection| connection.abort())
+        self.counts.connections.all().iter().try_for_each(|connection| connection.abort())
     }
 
     fn wait_closed(&self) -> Result<Owned> {
@@ -633,8 +685,8 @@ pub(super) fn make_class() -> Result<Owned> {
     )
     .init(init)
     .call(call)
-    .getter(c"connections", |this: &This| number(this.counts.connections.borrow().len()))
-    .getter(c"requests", |this: &This| number(this.counts.running.borrow().len()))
+    .getter(c"connections", |this: &This| number(this.counts.connections.len()))
+    .getter(c"requests", |this: &This| number(this.counts.running.len()))
     .getter(c"served", |this: &This| text::unsigned(this.counts.served.get()))
     .property(
         c"on_served",

@@ -19,10 +19,11 @@ use super::connection::Connection;
 use super::exchange::{self, Exchange};
 use super::operation::{self, Wait, Waiters};
 use super::response;
-use super::service::Service;
+use super::service::{Place, Service};
 use crate::event_loop::Loop;
 use crate::ffi::asgi_names::asgi_names;
 use crate::ffi::bytes::Bytes;
+use crate::ffi::function::{Body, Function};
 use crate::ffi::{
     Builtin, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Raised, Ref, Result, Slot,
     Visitor, error, imports, raise, text,
@@ -52,6 +53,7 @@ pub(super) struct Wire {
 /// See the module.
 pub(crate) struct WebSocket {
     pub(super) service: Slot<Ref<Service>>,
+    pub(super) place: Place,
     pub(super) connection: Slot<Ref<Connection>>,
     pub(super) loop_slot: Slot<Ref<Loop>>,
     pub(super) scope: Slot,
@@ -79,6 +81,7 @@ impl Class for WebSocket {
     fn empty() -> Self {
         Self {
             service: Slot::empty(),
+            place: Place::default(),
             connection: Slot::empty(),
             loop_slot: Slot::empty(),
             scope: Slot::empty(),
@@ -205,6 +208,9 @@ impl Party for WebSocket {
     fn task_slot(&self) -> &Slot {
         &self.task
     }
+    fn methods() -> [&'static Function; 2] {
+        [&RECEIVE, &SEND]
+    }
     fn ended(this: &Instance<Self>, failure: Option<Owned>) -> Result<()> {
         match failure {
             None => returned(this)?,
@@ -285,9 +291,27 @@ fn begin_denial(this: &Instance<WebSocket>) -> Result<Ref<Exchange>> {
     Ok(denial)
 }
 
-fn receive(this: &Instance<WebSocket>) -> Result<Owned> {
-    operation::waiting(this.object(), Wait::Message)
+struct ReceiveBody;
+
+impl Body for ReceiveBody {
+    fn call(bound: &Object, _nothing: &Object) -> Result<Owned> {
+        operation::waiting(bound, Wait::Message)
+    }
 }
+
+/// `receive()`: the next message of the client.
+static RECEIVE: Function = Function::without_argument::<ReceiveBody>(c"receive");
+
+struct SendBody;
+
+impl Body for SendBody {
+    fn call(bound: &Object, message: &Object) -> Result<Owned> {
+        bound.exact::<WebSocket>().map_or_else(|| Ok(text::none()), |this| send(this, message))
+    }
+}
+
+/// `send(message)`: accepts, sends or closes.
+static SEND: Function = Function::new::<SendBody>(c"send");
 
 fn send(this: &Instance<WebSocket>, message: &Object) -> Result<Owned> {
     let names = asgi_names();
@@ -455,11 +479,5 @@ pub(super) fn content_of(message: &Object) -> Result<Content> {
 
 /// Makes the class.
 pub(super) fn make_class() -> Result<Owned> {
-    ClassBuilder::<WebSocket>::new(
-        c"vivace.WebSocket",
-        c"One WebSocket, as an ASGI application sees it.",
-    )
-    .noargs(c"receive", c"The next message of the client.", receive)
-    .onearg(c"send", c"Accepts, sends or closes.", send)
-    .build(None)
+    ClassBuilder::<WebSocket>::new(c"vivace.WebSocket", c"One WebSocket.").build(None)
 }

@@ -6,7 +6,7 @@ use vivace_http::field::Header;
 use vivace_http::h1::request::Head;
 use vivace_http::h1::response::write_interim;
 use vivace_http::ws::deflate::Settings;
-use vivace_http::ws::handshake::Handshake;
+use vivace_http::ws::handshake::{Handshake, Refusal};
 use vivace_http::ws::{
     CloseCode, Decoder, Encoder, Event, Keepalive, Message, Phase, Step as Alive,
 };
@@ -23,6 +23,10 @@ use crate::ffi::{Builtin, Class, Instance, Object, Owned, Result, allocate, rais
 
 /// How long a client may take to answer a close frame, in seconds.
 const CLOSE_SECONDS: f64 = 5.0;
+
+/// The answer when there is no room for one more.
+const NO_ROOM: Refusal =
+    Refusal { status: 503, headers: &[("retry-after", "1")], reason: "Service Unavailable" };
 
 /// Bytes that come before the application has accepted, at most.
 const EARLY: usize = 64 * 1024;
@@ -43,8 +47,12 @@ impl Instance<Connection> {
             Ok(None) => return Ok(Some(Step::Plain)),
             Err(refusal) => return Ok(Some(Step::Refused(refusal))),
         };
+        if !service.has_room_for_websocket()? {
+            return Ok(Some(Step::Refused(NO_ROOM)));
+        }
         let asgi = asgi_names();
         let scope = scope::common(self, &service, head)?;
+        text::dict_discard(&scope, &asgi.method);
         text::dict_set(&scope, &asgi.kind, &asgi.websocket)?;
         let scheme = text::dict_get(&scope, &asgi.scheme)?;
         let secure = scheme.is_some_and(|scheme| scheme.is(&asgi.https));

@@ -10,14 +10,22 @@ use crate::ffi::{Instance, Object, Owned, Result, imports, names, text};
 
 /// Makes `task` (or nobody) the current one of `event_loop`; the answer is who was.
 pub(super) fn swap(event_loop: &Object, task: Option<&Object>) -> Result<Option<Owned>> {
-    if let Some(swap) = &imports().swap_current_task {
-        let before = swap.call(&[event_loop, task.unwrap_or(text::none_ref())])?;
-        return Ok((!before.is_none()).then_some(before));
+    if let Some(tasks) = &imports().current_tasks {
+        let before = text::dict_get(tasks, event_loop)?;
+        set(event_loop, tasks, task)?;
+        return Ok(before);
     }
-    let Some(tasks) = &imports().current_tasks else { return Ok(None) };
-    let before = text::dict_get(tasks, event_loop)?;
-    set(event_loop, tasks, task)?;
-    Ok(before)
+    let Some(swap) = &imports().swap_current_task else { return Ok(None) };
+    let before = swap.call(&[event_loop, task.unwrap_or(text::none_ref())])?;
+    Ok((!before.is_none()).then_some(before))
+}
+
+/// Undoes a `swap`.
+pub(super) fn put_back(event_loop: &Object, before: Option<&Object>) -> Result<()> {
+    match &imports().current_tasks {
+        Some(tasks) => set(event_loop, tasks, before),
+        None => swap(event_loop, before).map(drop),
+    }
 }
 
 fn set(event_loop: &Object, tasks: &Object, task: Option<&Object>) -> Result<()> {

@@ -114,7 +114,7 @@ pub(super) fn start_eagerly(task: &Instance<Task>) -> Result<()> {
             .and_then(|context| context::run_in(&context, || step(task, None))),
     }
     .map_err(Raised::fetch);
-    let restored = current::swap(&event_loop, before.as_deref()).map(drop);
+    let restored = current::put_back(&event_loop, before.as_deref());
     if let (Some(native), Some(interrupted)) = (native, &interrupted) {
         native.see.leave_step(&task.see, interrupted);
         drop(native.shown.replace(shown));
