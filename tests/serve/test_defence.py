@@ -13,7 +13,7 @@ import pytest
 from support import serving
 from support.http_wire import Truncated, Wire, within
 from support.serving import unique
-from support.websocket_wire import WebSocket
+from support.websocket_wire import WebSocket, upgrade
 
 pytestmark = pytest.mark.skipif(serving.KIND != "vivace", reason="only vivace has these limits")
 
@@ -376,6 +376,31 @@ class TestConcurrency:
                 assert wire.get("/hello").status == 200
             for _ in range(20):
                 assert server.get("/hello").status == 200
+
+    def test_websockets_count(self, start_server):
+        server = start_server("apps.sockets:app", "--limit-concurrency", "1")
+        with server.connect() as wire, server.connect() as other:
+            first = WebSocket.open(wire, "/echo")
+            assert self.refused(server)
+            other.send(upgrade("/echo"))
+            response = other.response()
+            assert (response.status, response[b"retry-after"]) == (503, b"1")
+            first.send_text("still there")
+            assert first.receive_text() == "still there"
+        within(5, lambda: not self.refused(server), "a free place")
+        with server.connect() as wire:
+            again = WebSocket.open(wire, "/echo")
+            again.send_text("hi")
+            assert again.receive_text() == "hi"
+
+    def test_a_request_has_the_place_of_a_websocket(self, start_server):
+        server = start_server("apps.sockets:app", "--limit-concurrency", "1", "--limit-queue", "1")
+        with server.connect() as wire:
+            with server.connect() as other:
+                WebSocket.open(other, "/echo")
+                wire.send(b"GET /hello HTTP/1.1\r\nhost: a\r\n\r\n")
+                assert wire.is_open()
+            assert wire.response().body == b"hello"
 
     def test_queue(self, start_server):
         """Some wait for a place; each of them is answered in the end, in its turn."""

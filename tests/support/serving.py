@@ -201,16 +201,16 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | own | dict(more or {})
 
 
-def command(app: str, *flags: str) -> list[str]:
-    """The words that start the server under test with uvicorn's flags."""
-    if KIND == "vivace":
+def command(app: str, *flags: str, kind: str = KIND) -> list[str]:
+    """The words that start a server with uvicorn's flags."""
+    if kind == "vivace":
         start = [sys.executable, "-m", "vivace", "serve"]
-    elif KIND == "uvicorn":
+    elif kind == "uvicorn":
         start = [PEER_PYTHON, "-m", "uvicorn"]
-    elif KIND == "hypercorn":
+    elif kind == "hypercorn":
         return _hypercorn(app, *flags)
     else:
-        raise ValueError(f"no server is called {KIND!r}")
+        raise ValueError(f"no server is called {kind!r}")
     words = [*start, app, *flags]
     if not any(flag in flags for flag in ("--port", "--uds", "--fd", "--bind", "-b")):
         words += ["--port", "0"]
@@ -249,6 +249,7 @@ def launch(
     pass_fds: tuple[int, ...] = (),
     apart: bool = False,
     before: Callable[[], None] | None = None,
+    kind: str = KIND,
 ) -> Server:
     """Start a server without waiting for it.
 
@@ -261,8 +262,9 @@ def launch(
         pass_fds: File descriptors that the server inherits.
         apart: Keep standard output apart; the log is then standard error alone.
         before: What the new process does before it becomes the server.
+        kind: Which server; the one under test unless another is asked for.
     """
-    words = command(app, "--app-dir", str(app_dir), *flags)
+    words = command(app, "--app-dir", str(app_dir), *flags, kind=kind)
     log = folder / f"{unique('server')}.log"
     standard_output = log.with_suffix(".out") if apart else log
     with log.open("ab") as errors, standard_output.open("ab") as output:
