@@ -1,4 +1,4 @@
-"""uvicorn's own command with vivace's loop and protocol: `--loop` and `--http`, as users type them."""
+"""uvicorn's own command with vivace's loop and protocol, as users type them."""
 
 from __future__ import annotations
 

@@ -434,7 +434,7 @@ FLAGS: tuple[Flag, ...] = (
         _LIMITS,
         "--limit-concurrency",
         Kind.NUMBER,
-        "Requests that run at the same time; others get 503.",
+        "Requests and WebSockets at the same time; others get 503.",
         default="none",
     ),
     _flag(_LIMITS, "--limit-queue", Kind.NUMBER, "Requests that may wait instead of that 503."),

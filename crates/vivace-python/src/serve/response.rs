@@ -229,7 +229,7 @@ pub(super) fn send_body(this: &This, data: Option<&Bytes>, more: bool) -> Result
             let after = if after.is_empty() { None } else { Some(Bytes::copied(after)?) };
             match (before, after) {
                 (Some(before), None) => connection.write(&[before, data.clone()])?,
-                (None, None) => connection.write(&[data.clone()])?,
+                (None, None) => connection.write(std::slice::from_ref(data))?,
                 (before, after) => {
                     let pieces = [before, Some(data.clone()), after];
                     connection.write(&pieces.into_iter().flatten().collect::<Vec<_>>())?;
