@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from email.utils import parsedate_to_datetime
 
@@ -323,6 +324,22 @@ class TestFailures:
         with server.connect() as wire, server.connect() as other:
             assert wire.get("/fail").status == 500
             assert other.get("/hello").body == b"hello"
+
+
+def test_send_raises_as_soon_as_a_write_has_failed(start_server, tmp_path):
+    """The loop had no occasion to say that the connection is lost: the first write finds out."""
+    server = start_server("apps.probe:app")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    name = unique()
+    with server.connect() as wire:
+        wire.send(f"GET /blind?id={name}&pipe={pipe} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        # Open as soon as the handler waits for it.
+        with pipe.open("wb"):
+            wire.reset()
+    # The first write finds out that the connection is gone, the next one says so.
+    assert server.seen(name, 1).notes == [1]
+    assert "raised exception" not in server.output()
 
 
 def test_large_answer_to_a_slow_reader(server):

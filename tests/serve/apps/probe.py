@@ -274,6 +274,20 @@ async def stream_until_disconnect(scope, receive, send, record):
 
 
 @app.handler
+async def blind(scope, receive, send, record):
+    """Block the loop while somebody has a pipe open, then send; note which `send` raises."""
+    await send(ok())
+    with open(scope["query_string"].decode().partition("pipe=")[2]) as pipe:
+        pipe.read()
+    for number in range(50):
+        try:
+            await send(body(b"x" * 20_000, True))
+        except OSError:
+            record.note(number)
+            raise
+
+
+@app.handler
 async def sse(scope, receive, send, record):
     """Events for as long as the client is there, as Starlette does it for spec versions < 2.4."""
     await send(ok([(b"content-type", b"text/event-stream")]))

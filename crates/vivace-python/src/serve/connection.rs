@@ -216,6 +216,12 @@ impl Instance<Connection> {
         self.write_paused.get()
     }
 
+    /// Whether the transport, if it is one of ours, will say that the connection is lost.
+    #[inline]
+    pub(super) fn is_broken(&self) -> bool {
+        self.stream.get().is_some_and(|stream| stream.is_lost())
+    }
+
     /// Writes pieces, in one call.
     #[inline]
     pub(super) fn write(&self, pieces: &[Bytes]) -> Result<()> {

@@ -72,7 +72,8 @@ fn is_over(this: &This) -> Result<bool> {
     if this.is_complete() {
         return Ok(true);
     }
-    if this.lost.get() {
+    // A write may have failed in this turn: `connection_lost` is still to come then.
+    if this.lost.get() || this.connection.get().is_some_and(|connection| connection.is_broken()) {
         return Err(raise(Builtin::ConnectionReset, "the client has disconnected"));
     }
     Ok(false)

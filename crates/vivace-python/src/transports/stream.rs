@@ -304,6 +304,12 @@ impl Instance<Stream> {
         }
     }
 
+    /// Whether `connection_lost` was called, or is queued.
+    #[inline]
+    pub(crate) fn is_lost(&self) -> bool {
+        self.phase.lost.get() > 0
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.phase.closing.get()
     }
