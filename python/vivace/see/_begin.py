@@ -1,15 +1,21 @@
-"""Begins to look, when the first loop of the process is made."""
+"""Begins to look, when the first loop of the process is made: each part has a line here."""
 
 from __future__ import annotations
 
-from . import _snapshot, _tick
+from . import _deadlocks, _snapshot, _tick
+from ._settings import settings
 
 _begun = False
 
 
 def begin() -> None:
-    """Look from now on; a second time does nothing."""
+    """Look from now on, unless nothing is to be looked at; a second time does nothing."""
     global _begun
-    if not _begun:
-        _begun = True
-        _tick.watches.append(_snapshot.watch)
+    if _begun:
+        return
+    _begun = True
+    chosen = settings()
+    if not chosen.on:
+        return
+    _tick.watches.append(_snapshot.watch)
+    _deadlocks.begin(chosen.dev)

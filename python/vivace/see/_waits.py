@@ -70,9 +70,12 @@ class Wait:
 class _Context:
     """What a describer may ask for: its frame, the ones around, and the loop's time."""
 
-    __slots__ = ("frames", "future", "index", "task")
+    __slots__ = ("frames", "future", "index", "named", "task")
 
-    def __init__(self, task: Any, frames: list[Frame], index: int, future: Any) -> None:
+    def __init__(
+        self, task: Any, frames: list[Frame], index: int, future: Any, named: bool
+    ) -> None:
+        self.named = named
         self.task = task
         self.frames = frames
         self.index = index
@@ -82,9 +85,9 @@ class _Context:
     def frame(self) -> Frame:
         return self.frames[self.index]
 
-    @property
-    def now(self) -> float:
-        return float(self.task.get_loop().time())
+    def at(self, index: int) -> _Context:
+        """The same, of another frame."""
+        return _Context(self.task, self.frames, index, self.future, self.named)
 
     def titled(self, word: str, thing: Any) -> str:
         """``Lock "b"``: a word, and what the program calls the thing."""
@@ -93,6 +96,8 @@ class _Context:
 
     def name(self, thing: Any) -> str:
         """What the code that asked for it calls a thing."""
+        if not self.named:
+            return ""
         for frame in reversed(self.frames[: self.index]):
             name = _frames.name_of(thing, frame)
             if name and name != "self":
@@ -103,21 +108,26 @@ class _Context:
 _Describe = Callable[[_Context], Wait]
 
 
-def describe(task: Any) -> Wait:
-    """Say what a task waits for. Never raises: what cannot be read is called a future."""
+def describe(task: Any, *, named: bool = True) -> Wait:
+    """Say what a task waits for. Never raises: what cannot be read is called a future.
+
+    Args:
+        task: Of any loop whose thread this is.
+        named: Also find out what the program calls the thing, which is half of the work.
+    """
     try:
-        return _describe(task)
+        return _describe(task, named)
     except Exception as error:  # a task of another make, or one that changes in another thread
         return Wait("future", f"not known ({type(error).__name__})")
 
 
-def _describe(task: Any) -> Wait:
+def _describe(task: Any, named: bool) -> Wait:
     if task.done():
         return Wait("done", "done")
     coroutine = task.get_coro()
-    frames, leaf = _frames.chain(coroutine)
+    frames, _ = _frames.chain(coroutine)
     future = getattr(task, "_fut_waiter", None)
-    wait = _what(task, coroutine, frames, leaf, future)
+    wait = _what(task, coroutine, frames, future, named)
     wait.frames = frames
     place = _frames.user_frame(frames)
     if place is not None:
@@ -133,7 +143,7 @@ def _describe(task: Any) -> Wait:
     return wait
 
 
-def _what(task: Any, coroutine: Any, frames: list[Frame], leaf: Any, future: Any) -> Wait:
+def _what(task: Any, coroutine: Any, frames: list[Frame], future: Any, named: bool) -> Wait:
     if future is None:
         if getattr(coroutine, "cr_running", False) or task is _current(task):
             return Wait("running", "running")
@@ -145,11 +155,11 @@ def _what(task: Any, coroutine: Any, frames: list[Frame], leaf: Any, future: Any
             continue
         known = _known(frame.code)
         if known is not None:
-            found = known(_Context(task, frames, index, future))
+            found = known(_Context(task, frames, index, future, named))
             if not found.on and future is not None:
                 found.on = (future,)
             return found
-    return _future(_Context(task, frames, len(frames), future), future)
+    return _future(_Context(task, frames, len(frames), future, named), future)
 
 
 def _current(task: Any) -> Any:
@@ -308,13 +318,10 @@ def _wait_for(context: _Context) -> Wait:
         for index in range(context.index + 1, len(context.frames)):
             known = _known(context.frames[index].code)
             if known is not None:
-                inside = known(_Context(context.task, context.frames, index, context.future))
+                inside = known(context.at(index))
                 break
         else:
-            inside = _future(
-                _Context(context.task, context.frames, len(context.frames), context.future),
-                context.future,
-            )
+            inside = _future(context.at(len(context.frames)), context.future)
     text = f"wait_for({inside.text if inside is not None else _title(awaited)})"
     on: tuple[Any, ...] = (awaited,) if isinstance(awaited, asyncio.Future) else ()
     if inside is not None:
@@ -606,21 +613,21 @@ def children(task: Any) -> tuple[Any, ...]:
     """The tasks that a task waits for, directly or by a group, a gather or a shield."""
     found: list[Any] = []
     for awaited in describe(task).on:
-        found.extend(_tasks_behind(awaited))
+        found.extend(tasks_behind(awaited))
     return tuple(found)
 
 
-def _tasks_behind(future: Any, depth: int = 0) -> Iterable[Any]:
+def tasks_behind(future: Any, depth: int = 0) -> Iterable[Any]:
     if isinstance(future, asyncio.Task):
         yield future
     elif depth < _GATHERED_DEEP:
         if isinstance(future, tasks._GatheringFuture):  # type: ignore[attr-defined]
             for child in future._children:
-                yield from _tasks_behind(child, depth + 1)
+                yield from tasks_behind(child, depth + 1)
         elif futures.isfuture(future):
             for function in _callbacks(future):
                 if getattr(function, "__qualname__", "").startswith("shield.<locals>._outer"):
-                    yield from _tasks_behind(_closed_over(function, "inner"), depth + 1)
+                    yield from tasks_behind(_closed_over(function, "inner"), depth + 1)
 
 
 # Gathers of gathers are followed so far.

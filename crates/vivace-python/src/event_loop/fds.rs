@@ -354,6 +354,12 @@ fn watched_fds(this: &Instance<Loop>) -> Result<Owned> {
     text::list(numbers.collect::<Result<Vec<_>>>()?)
 }
 
+/// How many descriptors could wake the loop, those of transports included.
+fn descriptor_count(this: &Instance<Loop>) -> Result<Owned> {
+    let count = this.descriptors.table.borrow().iter().count();
+    text::integer(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
 pub(super) fn with_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
     builder
         .keywords(
@@ -398,5 +404,10 @@ pub(super) fn with_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
         })
         .onearg(c"_watched", c"(reader, writer) of a descriptor, or None.", watched)
         .noargs(c"_watched_fds", c"The descriptors with readers or writers.", watched_fds)
+        .noargs(
+            c"_descriptor_count",
+            c"How many descriptors are watched, those of transports included.",
+            descriptor_count,
+        )
         .onearg(c"_fd_owner", c"The transport that owns a descriptor, or None.", fd_owner)
 }

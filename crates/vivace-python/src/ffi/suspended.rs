@@ -23,7 +23,8 @@ pub(crate) struct Suspended {
     pub names: Owned,
     /// By the order of `names`; a variable without a value is `None` (Rust's).
     pub variables: Vec<Option<Owned>>,
-    pub stack: Vec<Owned>,
+    /// From the bottom; what is no object is `None` (Rust's).
+    pub stack: Vec<Option<Owned>>,
 }
 
 // The frame lies inside the generator object, whose type says how long everything before the
@@ -123,7 +124,7 @@ pub(crate) fn read(object: &Object) -> Option<Suspended> {
             line,
             names: owned(names),
             variables: (0..count as isize).map(|index| slot(index).map(owned)).collect(),
-            stack: (count as isize..top).filter_map(|index| slot(index).map(owned)).collect(),
+            stack: (count as isize..top).map(|index| slot(index).map(owned)).collect(),
         })
     }
 }
@@ -159,13 +160,15 @@ fn untagged(bits: usize) -> Option<*mut ffi::PyObject> {
 }
 
 impl Suspended {
-    /// `(code, line, last instruction, globals, names, variables, stack)`; a variable without a
-    /// value is `missing`.
+    /// `(code, line, last instruction, globals, names, variables, stack)`; `missing` stands for
+    /// what has no value.
     pub(crate) fn to_python(&self, missing: &Object) -> Result<Owned> {
-        let variables: Vec<&Object> =
-            self.variables.iter().map(|value| value.as_deref().unwrap_or(missing)).collect();
-        let stack: Vec<&Object> = self.stack.iter().map(|value| &**value).collect();
-        let (variables, stack) = (text::tuple(&variables)?, text::tuple(&stack)?);
+        let tuple = |values: &[Option<Owned>]| {
+            let values: Vec<&Object> =
+                values.iter().map(|value| value.as_deref().unwrap_or(missing)).collect();
+            text::tuple(&values)
+        };
+        let (variables, stack) = (tuple(&self.variables)?, tuple(&self.stack)?);
         let line = text::integer(self.line.into())?;
         let last = text::integer(self.last_instruction as i64)?;
         text::tuple(&[&self.code, &line, &last, &self.globals, &self.names, &variables, &stack])

@@ -1,0 +1,446 @@
+"""Looks for deadlocks: V301, and V303 for locks that nobody is left to give back.
+
+Two occasions:
+
+- the loop is idle and nothing is left that could wake it: no timer, no descriptor, no call in a
+  thread, no other thread at all, no signal handler. Then whoever waits, waits for ever, and one
+  look is enough;
+- every five seconds, in slices of a millisecond: tasks that have waited for longer than five
+  seconds in a circle of locks, semaphores, and tasks. The same circle must be there in a second
+  look at least a second later, with no task of it having run in between.
+
+Nothing is ever raised into the program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from vivace import _native
+
+from . import _acquisitions, _findings, _graph, _owners, _reach, _waits
+from ._graph import Graph, Node
+
+#: A look takes no longer than this at a time, in seconds.
+SLICE = 0.001
+
+#: Two looks at the same circle are so far apart at least, in seconds: a little less than what is
+#: between two ticks, which are not exact.
+APART = 0.9
+
+#: Reports show no more tasks than this.
+_SHOWN = 8
+
+
+def _patience() -> float:
+    """How long tasks have waited that are looked at, and how often, in seconds."""
+    try:
+        return max(0.0, float(os.environ.get("VIVACE_DIAG_DEADLOCK", "5")))
+    except ValueError:
+        return 5.0
+
+
+PATIENCE = _patience()
+
+#: What tells a circle from another: its tasks and how often each has run.
+_Key = frozenset[tuple[int, int]]
+
+
+@dataclass(slots=True)
+class _Looking:
+    """What is remembered of a loop between looks."""
+
+    #: `time.monotonic` of the next one.
+    next: float = 0.0
+    work: Iterator[None] | None = None
+    #: By task: how often it had run, and since when it has not.
+    resting: dict[int, tuple[int, float]] = field(default_factory=dict)
+    #: Circles, and when they were seen first.
+    seen: dict[_Key, float] = field(default_factory=dict)
+    reported: set[_Key] = field(default_factory=set)
+    #: The tasks of the last look at an idle loop: the same ones need none.
+    idle: _Key = frozenset()
+
+
+_loops: weakref.WeakKeyDictionary[Any, _Looking] = weakref.WeakKeyDictionary()
+
+
+def watch(loop: Any) -> None:
+    """Look, or go on looking."""
+    looking = _loops.get(loop)
+    if looking is None:
+        looking = _loops[loop] = _Looking()
+    now = time.monotonic()
+    tasks = _tasks(loop)
+    if not tasks:
+        return
+    if is_idle(loop):
+        _look_at_idle(loop, looking, tasks, now)
+        return
+    if looking.work is None:
+        if now < looking.next:
+            return
+        looking.work = _look(loop, looking, tasks, now)
+    _slice(looking)
+
+
+def _slice(looking: _Looking) -> None:
+    end = time.perf_counter() + SLICE
+    assert looking.work is not None
+    for _ in looking.work:
+        if time.perf_counter() >= end:
+            return
+    looking.work = None
+
+
+def _tasks(loop: Any) -> list[Any]:
+    """The pending tasks of a loop."""
+    found = [task for task in _native._all_tasks() if task.get_loop() is loop]
+    return [task for task in found if not task.done()]
+
+
+def _look(loop: Any, looking: _Looking, tasks: list[Any], now: float) -> Iterator[None]:
+    """One look at all tasks, with pauses."""
+    references = [weakref.ref(task) for task in tasks]
+    del tasks
+    resting: dict[int, tuple[int, float]] = {}
+    nodes: dict[int, Node] = {}
+    waited = False
+    for reference in references:
+        task = reference()
+        if task is not None and not task.done():
+            node = _graph.look(task)
+            known = looking.resting.get(node.task)
+            since = known[1] if known is not None and known[0] == node.steps else now
+            resting[node.task] = (node.steps, since)
+            if now - since >= PATIENCE:
+                waited = True
+            nodes[node.task] = node
+        del task
+        yield
+    looking.resting = resting
+    looking.next = now + max(APART, PATIENCE)
+    if not waited:
+        looking.seen.clear()
+        return
+    alive = {id(task): task for task in _tasks(loop)}
+    nodes = {
+        task: node
+        for task, node in nodes.items()
+        if task in alive and node.steps == _graph.steps_of(alive[task])
+    }
+    graph = Graph(nodes, idle=False, tasks=alive)
+    yield
+    seen = {}
+    for cycle in graph.cycles():
+        if any(now - resting[task][1] < PATIENCE for task in cycle):
+            continue
+        key = frozenset((task, nodes[task].steps) for task in cycle)
+        first = looking.seen.get(key)
+        if first is None:
+            seen[key] = now
+            looking.next = now + APART
+        elif now - first >= APART:
+            seen[key] = first
+            if key not in looking.reported and all(task in alive for task in cycle):
+                looking.reported.add(key)
+                _report(loop, graph, cycle, alive, min(resting[task][1] for task in cycle))
+        else:
+            seen[key] = first
+            looking.next = now + APART
+    looking.seen = seen
+    _report_abandoned(loop, graph, alive, looking, resting, idle=False)
+
+
+def _look_at_idle(loop: Any, looking: _Looking, tasks: list[Any], now: float) -> None:
+    """Nothing will wake this loop."""
+    state = frozenset((id(task), _graph.steps_of(task)) for task in tasks)
+    if state == looking.idle:
+        return
+    looking.idle = state
+    looking.work = None
+    alive = {id(task): task for task in tasks}
+    nodes = {id(task): _graph.look(task) for task in tasks}
+    if any(node.awake or node.outside or node.until is not None for node in nodes.values()):
+        return
+    since = {task: looking.resting.get(task, (node.steps, now))[1] for task, node in nodes.items()}
+    graph = Graph(nodes, idle=True, tasks=alive)
+    for cycle in graph.cycles():
+        key = frozenset((task, nodes[task].steps) for task in cycle)
+        if key not in looking.reported:
+            looking.reported.add(key)
+            _report(loop, graph, cycle, alive, min(since[task] for task in cycle))
+    resting = {task: (nodes[task].steps, since[task]) for task in nodes}
+    _report_abandoned(loop, graph, alive, looking, resting, idle=True)
+
+
+# Whether anything could still happen.
+
+
+def is_idle(loop: Any) -> bool:
+    """Whether nothing is left that could wake a task of the loop, seen from inside of it."""
+    return (
+        loop._ready_length() == 0
+        and all(handle.cancelled() for handle in loop._timer_handles())
+        and loop._descriptor_count() <= _own_descriptors(loop)
+        and not loop._signal_handlers
+        and not _handles_signals()
+        and not _other_threads(loop)
+    )
+
+
+def _own_descriptors(loop: Any) -> int:
+    """How many of the loop's descriptors are its own."""
+    own = getattr(loop, "_ssock", None)
+    return int(own is not None and loop._watched(own.fileno()) is not None)
+
+
+def _handles_signals() -> bool:
+    """Whether a function of the program runs when a signal comes."""
+    for number in signal.valid_signals():
+        handler = signal.getsignal(number)
+        if callable(handler) and handler not in (signal.default_int_handler,):
+            owner = getattr(getattr(handler, "func", handler), "__self__", None)
+            # asyncio.run's own: it cancels the main task.
+            if not isinstance(owner, asyncio.Runner):
+                return True
+    return False
+
+
+def _other_threads(loop: Any) -> bool:
+    """Whether another thread runs Python code, those apart that wait for work of the loop."""
+    others = set(sys._current_frames()) - {threading.get_ident()}
+    if not others:
+        return False
+    executor: Any = getattr(loop, "_default_executor", None)
+    threads = getattr(executor, "_threads", ())
+    resting = getattr(executor, "_idle_semaphore", None)
+    if resting is not None and executor._work_queue.empty() and resting._value >= len(threads):
+        others -= {thread.ident for thread in threads}
+    return bool(others)
+
+
+# Reports.
+
+
+def _report(loop: Any, graph: Graph, cycle: list[int], tasks: dict[int, Any], since: float) -> None:
+    verdict = graph.verdict(cycle)
+    waited = time.monotonic() - since
+    described = [_describe(graph, tasks, task) for task in cycle]
+    lines = [("task", _sentence(entry)) for entry in described[:_SHOWN]]
+    if len(described) > _SHOWN:
+        lines.append(("", f"and {len(described) - _SHOWN} more in the circle"))
+    behind = graph.behind(cycle)
+    if behind:
+        lines.append(("effect", f"{behind} more {_tasks_wait(behind)} for them"))
+    lines.append(("do", _advice(graph, cycle)))
+    count = f"{len(cycle)} task{'s' if len(cycle) > 1 else ''}"
+    first = described[0]["waits"]
+    _findings.report(
+        "V301",
+        f"({verdict}) {count}, {waited:.0f} s" if waited >= 1 else f"({verdict}) {count}",
+        loop=_number(loop),
+        place=" ".join(sorted(f"{e['waits']['file']}:{e['waits']['line']}" for e in described)),
+        lines=lines,
+        data={
+            "verdict": verdict,
+            "file": first["file"],
+            "line": first["line"],
+            "function": first["function"],
+            "waited": round(waited, 3),
+            "behind": behind,
+            "tasks": described,
+        },
+    )
+
+
+def _tasks_wait(count: int) -> str:
+    return "task waits" if count == 1 else "tasks wait"
+
+
+def _number(loop: Any) -> int:
+    return int(getattr(loop, "_see_number", 0))
+
+
+def _describe(graph: Graph, tasks: dict[int, Any], identity: int) -> dict[str, Any]:
+    """A task of a circle: what it holds that the one before wants, and what it waits for."""
+    task, node = tasks[identity], graph.nodes[identity]
+    wait = _waits.describe(task)
+    wanted = {other.thing for other in graph.nodes.values() if other.thing != id(None)}
+    holds = []
+    things = {id(_graph._lock_in(h.thing)): h.thing for h in _owners.holdings(wait.frames)}
+    for held in node.held:
+        if held.thing not in wanted:
+            continue
+        thing = things.get(held.thing)
+        kind = type(thing).__name__ if thing is not None else "Lock"
+        name = _graph.held_name(thing, wait.frames) if thing is not None else ""
+        holds.append(
+            {
+                "what": f'{kind} "{name}"' if name else kind,
+                "file": held.file,
+                "line": held.line,
+                "function": held.function,
+            }
+        )
+    return {
+        "name": _waits.task_name(task),
+        "coro": _function(task),
+        "holds": holds,
+        "waits": {
+            "kind": node.kind,
+            "text": wait.text,
+            "file": wait.file,
+            "line": wait.line,
+            "function": wait.function,
+        },
+    }
+
+
+def _function(task: Any) -> str:
+    coroutine = task.get_coro()
+    return getattr(coroutine, "__qualname__", None) or type(coroutine).__name__
+
+
+def _sentence(entry: dict[str, Any]) -> str:
+    waits = entry["waits"]
+    holds = ", ".join(
+        f"{held['what']} ({_short(held['file'])}:{held['line']})" for held in entry["holds"]
+    )
+    middle = f"  holds {holds}" if holds else ""
+    place = f"{_short(waits['file'])}:{waits['line']}"
+    return f"{entry['name']} {entry['coro']}(){middle}  waits for {waits['text']} at {place}"
+
+
+def _short(file: str) -> str:
+    """A path as people read it: from the current folder, if it is below."""
+    try:
+        relative = os.path.relpath(file)
+    except (OSError, ValueError):
+        return file
+    return file if relative.startswith("..") else relative
+
+
+def _advice(graph: Graph, cycle: list[int]) -> str:
+    kinds = {graph.nodes[task].kind for task in cycle}
+    if len(cycle) == 1:
+        return "do not take again what this task already holds: pass it on, or split the function"
+    if kinds <= {"Lock", "anyio Lock"}:
+        return "take the locks in one order everywhere"
+    if any("Semaphore" in kind or "Limiter" in kind for kind in kinds):
+        return "do not await, while inside, a task that needs to get inside, too"
+    if any(kind.startswith("Queue") for kind in kinds):
+        return "let one side take out before it puts in, or give one queue no limit"
+    if kinds & {"Lock", "anyio Lock"}:
+        return "do not await, while holding a lock, a task that needs the lock"
+    return "let one of them end without the other"
+
+
+# V303: nobody is left to give the lock back.
+
+
+def _report_abandoned(
+    loop: Any,
+    graph: Graph,
+    tasks: dict[int, Any],
+    looking: _Looking,
+    resting: dict[int, tuple[int, float]],
+    *,
+    idle: bool,
+) -> None:
+    now = time.monotonic()
+    waiting: dict[int, list[int]] = {}
+    for node in graph.nodes.values():
+        wants = node.kind in ("Lock", "Semaphore") and node.taken and node.task in tasks
+        if wants and node.task not in graph.timed and not graph.owners(node):
+            waiting.setdefault(node.thing, []).append(node.task)
+    for waiters in waiting.values():
+        first = waiters[0]
+        since = min(resting[task][1] for task in waiters)
+        key = frozenset((task, graph.nodes[task].steps) for task in waiters)
+        if key in looking.reported or (not idle and now - since < PATIENCE):
+            continue
+        wait = _waits.describe(tasks[first])
+        _, lock = _graph.target(wait)
+        taken = _acquisitions.of_lock(lock)
+        ended = [one for one in taken if (task := one.task()) is None or task.done()]
+        if taken and len(ended) < len(taken):
+            continue
+        if not ended and not (idle and _nobody_releases(tasks, waiters, lock)):
+            continue
+        looking.reported.add(key)
+        _abandoned(loop, tasks, waiters, wait, ended)
+
+
+def _nobody_releases(tasks: dict[int, Any], waiters: list[int], lock: Any) -> bool:
+    """Whether no task can reach the lock that has a `release` in its code."""
+    return not any(
+        _reach.can_reach(task, lock, {"release"})
+        for identity, task in tasks.items()
+        if identity not in waiters
+    )
+
+
+def _abandoned(
+    loop: Any, tasks: dict[int, Any], waiters: list[int], wait: _waits.Wait, ended: list[Any]
+) -> None:
+    entries = [_waits.describe(tasks[waiter]) for waiter in waiters[:_SHOWN]]
+    lines = []
+    taken = None
+    for one in ended:
+        lines.append(
+            ("holder", f"{one.task_name}, which has ended; taken at {_short(one.file)}:{one.line}")
+        )
+        taken = {"task": one.task_name, "file": one.file, "line": one.line}
+    if not ended:
+        lines.append(
+            (
+                "holder",
+                "no live `async with`: it was taken by acquire(), and no task is left that "
+                "can be seen to release it",
+            )
+        )
+    for waiter, entry in zip(waiters, entries, strict=False):
+        place = f"{_short(entry.file)}:{entry.line}"
+        task = tasks[waiter]
+        text = f"{_waits.task_name(task)} {_function(task)}()  waits for {entry.text} at {place}"
+        lines.append(("task", text))
+    lines.append(("do", "use `async with`, which gives back on every way out"))
+    if not ended:
+        lines.append(("", "`vivace run --dev` tells who took it, and where"))
+    _findings.report(
+        "V303",
+        f"{wait.text}, {len(waiters)} {_tasks_wait(len(waiters))} for it",
+        loop=_number(loop),
+        place=f"{wait.file}:{wait.line}",
+        lines=lines,
+        data={
+            "verdict": _graph.CERTAIN if ended else _graph.LIKELY,
+            "file": wait.file,
+            "line": wait.line,
+            "function": wait.function,
+            "taken": taken,
+            "tasks": [
+                {"name": _waits.task_name(tasks[waiter]), "coro": _function(tasks[waiter])}
+                for waiter in waiters
+            ],
+        },
+    )
+
+
+def begin(dev: bool) -> None:
+    """Look from now on."""
+    from . import _tick
+
+    if dev:
+        _acquisitions.install()
+    _tick.watches.append(watch)

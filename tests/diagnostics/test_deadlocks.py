@@ -1,0 +1,453 @@
+"""Deadlocks are found, with who holds what and where; what only waits is left in peace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+# Ends a program that would wait for ever: SIGALRM, which nobody handles.
+ENDED = -14
+
+# What a program begins with that is deadlocked and has nothing else to do.
+ALONE = """
+import asyncio, signal
+signal.setitimer(signal.ITIMER_REAL, 2.5)
+"""
+
+# What a program begins with that goes on doing other things, and ends by itself.
+BUSY = """
+import asyncio
+
+async def beside(coroutine, seconds=4.0):
+    task = asyncio.ensure_future(coroutine)
+    for _ in range(int(seconds * 20)):
+        await asyncio.sleep(0.05)
+        if task.done():
+            return task.result()
+    for one in asyncio.all_tasks() - {asyncio.current_task()}:
+        one.cancel()
+    await asyncio.wait([task])
+"""
+
+CROSSED = """
+async def transfer(mine, theirs):
+    async with mine:  # <- held
+        await asyncio.sleep(0.01)
+        async with theirs:  # <- wanted
+            pass
+
+async def main():
+    a, b = asyncio.Lock(), asyncio.Lock()
+    await asyncio.gather(
+        asyncio.create_task(transfer(a, b), name="first"),
+        asyncio.create_task(transfer(b, a), name="second"),
+    )
+"""
+
+RUN = "\nasyncio.run(main())\n"
+RUN_BESIDE = "\nasyncio.run(beside(main()))\n"
+
+# In a program with other things to do, so that no test waits for long.
+SOON = {"VIVACE_DIAG_DEADLOCK": "0.5"}
+
+
+def program(begin: str, body: str, end: str) -> str:
+    return begin + body + end
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "status", "environment"),
+    [(ALONE, RUN, ENDED, {}), (BUSY, RUN_BESIDE, 0, SOON)],
+    ids=["alone", "beside others"],
+)
+@pytest.mark.parametrize("diag", ["1", "dev", "0"])
+def test_two_locks_in_different_order(
+    watch: Any, begin: str, end: str, status: int, environment: dict[str, str], diag: str
+) -> None:
+    done = watch(program(begin, CROSSED, end), status=status, diag=diag, **environment)
+    if diag == "0":
+        assert done.findings == []
+        return
+    found = done.only("V301")
+    assert found["verdict"] == "certain"
+    assert found["title"].startswith("(certain) 2 tasks")
+    assert {task["name"] for task in found["tasks"]} == {"first", "second"}
+    for task in found["tasks"]:
+        assert task["coro"] == "transfer"
+        [held] = task["holds"]
+        assert (held["what"], held["line"]) == ('Lock "mine"', done.line("held"))
+        assert held["file"] == str(done.path)
+        assert task["waits"]["text"] == 'Lock "theirs"'
+        assert task["waits"]["line"] == done.line("wanted")
+    assert ["do", "take the locks in one order everywhere"] in found["report"]
+    lines = [text for label, text in found["report"] if label == "task"]
+    assert any(
+        line.startswith('first transfer()  holds Lock "mine" (')
+        and line.endswith(f'waits for Lock "theirs" at {done.path}:{done.line("wanted")}')
+        for line in lines
+    ), lines
+
+
+TWICE = """
+class Account:
+    def __init__(self):
+        self.lock = asyncio.Lock()
+
+    async def outer(self):
+        async with self.lock:  # <- held
+            await self.inner()
+
+    async def inner(self):
+        async with self.lock:  # <- wanted
+            pass
+
+async def main():
+    await Account().outer()
+"""
+
+
+@pytest.mark.parametrize("diag", ["1", "0"])
+def test_a_lock_taken_twice(watch: Any, diag: str) -> None:
+    done = watch(program(ALONE, TWICE, RUN), status=ENDED, diag=diag)
+    if diag == "0":
+        assert done.findings == []
+        return
+    found = done.only("V301")
+    [task] = found["tasks"]
+    assert found["verdict"] == "certain"
+    assert task["waits"]["text"] == 'Lock "self.lock"'
+    assert task["waits"]["line"] == found["line"] == done.line("wanted")
+    assert task["holds"][0]["line"] == done.line("held")
+
+
+CHILD = """
+async def child(limit):
+    async with limit:  # <- wanted
+        pass
+
+async def main():
+    limit = asyncio.Semaphore(1)
+    async with limit:  # <- held
+        await asyncio.create_task(child(limit), name="child")  # <- awaited
+"""
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "status", "environment", "verdict"),
+    [(ALONE, RUN, ENDED, {}, "certain"), (BUSY, RUN_BESIDE, 0, SOON, "likely")],
+    ids=["alone", "beside others"],
+)
+@pytest.mark.parametrize("diag", ["1", "0"])
+def test_a_parent_inside_awaits_a_child_that_wants_in(
+    watch: Any,
+    begin: str,
+    end: str,
+    status: int,
+    environment: dict[str, str],
+    verdict: str,
+    diag: str,
+) -> None:
+    done = watch(program(begin, CHILD, end), status=status, diag=diag, **environment)
+    if diag == "0":
+        assert done.findings == []
+        return
+    found = done.only("V301")
+    assert found["verdict"] == verdict
+    tasks = {task["coro"]: task for task in found["tasks"]}
+    assert set(tasks) == {"main", "child"}
+    assert tasks["child"]["waits"]["text"] == 'Semaphore "limit"'
+    assert tasks["child"]["waits"]["line"] == done.line("wanted")
+    assert tasks["main"]["waits"]["text"] == "task child"
+    assert tasks["main"]["waits"]["line"] == done.line("awaited")
+    [held] = tasks["main"]["holds"]
+    assert (held["what"], held["line"]) == ('Semaphore "limit"', done.line("held"))
+
+
+GONE = """
+async def careless(lock):
+    await lock.acquire()  # <- taken
+
+async def main():
+    lock = asyncio.Lock()
+    await asyncio.create_task(careless(lock), name="careless")
+    async with lock:  # <- wanted
+        pass
+"""
+
+
+@pytest.mark.parametrize("diag", ["1", "dev", "0"])
+def test_the_holder_of_a_lock_has_exited(watch: Any, diag: str) -> None:
+    done = watch(program(ALONE, GONE, RUN), status=ENDED, diag=diag)
+    if diag == "0":
+        assert done.findings == []
+        return
+    found = done.only("V303")
+    assert found["line"] == done.line("wanted")
+    assert done.of("V301") == []
+    text = " ".join(line for _, line in found["report"])
+    if diag == "dev":
+        assert found["verdict"] == "certain"
+        assert found["taken"]["task"] == "careless"
+        assert found["taken"]["line"] == done.line("taken")
+        assert "careless, which has ended; taken at " in text
+    else:
+        assert found["verdict"] == "likely"
+        assert "acquire()" in text
+
+
+def test_with_dev_a_lost_lock_is_seen_beside_others(watch: Any) -> None:
+    done = watch(program(BUSY, GONE, RUN_BESIDE), diag="dev", **SOON)
+    assert done.only("V303")["taken"]["line"] == done.line("taken")
+
+
+def test_with_dev_the_owner_by_hand_is_in_the_circle(watch: Any) -> None:
+    source = """
+async def transfer(mine, theirs):
+    await mine.acquire()  # <- held
+    try:
+        await asyncio.sleep(0.01)
+        await theirs.acquire()  # <- wanted
+    finally:
+        mine.release()
+
+async def main():
+    a, b = asyncio.Lock(), asyncio.Lock()
+    await asyncio.gather(transfer(a, b), transfer(b, a))
+"""
+    done = watch(program(BUSY, source, RUN_BESIDE), diag="dev", **SOON)
+    found = done.only("V301")
+    assert found["verdict"] == "certain"
+    assert [task["holds"][0]["line"] for task in found["tasks"]] == [done.line("held")] * 2
+    assert [task["waits"]["line"] for task in found["tasks"]] == [done.line("wanted")] * 2
+
+
+EACH_OTHER = """
+async def first():
+    await asyncio.sleep(0.01)
+    await tasks[1]  # <- first
+
+async def second():
+    await tasks[0]  # <- second
+
+async def main():
+    tasks.extend([asyncio.create_task(first()), asyncio.create_task(second())])
+    await asyncio.wait(tasks)
+
+tasks = []
+"""
+
+
+@pytest.mark.parametrize("diag", ["1", "0"])
+def test_two_tasks_await_each_other(watch: Any, diag: str) -> None:
+    # Cancelling them would recurse for ever: asyncio passes it on to what a task awaits.
+    done = watch(program(ALONE, EACH_OTHER, RUN), status=ENDED, diag=diag)
+    if diag == "0":
+        assert done.findings == []
+        return
+    found = done.only("V301")
+    lines = {task["coro"]: task["waits"]["line"] for task in found["tasks"]}
+    assert lines == {"first": done.line("first"), "second": done.line("second")}
+    assert found["behind"] == 1
+
+
+QUEUES = """
+async def side(ours, theirs):
+    for number in range(2):
+        await theirs.put(number)  # <- put
+    for _ in range(2):
+        await ours.get()
+
+async def main():
+    up, down = asyncio.Queue(1), asyncio.Queue(1)
+    await asyncio.gather(side(up, down), side(down, up))
+"""
+
+
+@pytest.mark.parametrize("diag", ["1", "0"])
+def test_both_sides_of_two_queues_put_first(watch: Any, diag: str) -> None:
+    done = watch(program(ALONE, QUEUES, RUN), status=ENDED, diag=diag)
+    if diag == "0":
+        assert done.findings == []
+        return
+    found = done.only("V301")
+    assert [task["waits"]["kind"] for task in found["tasks"]] == ["Queue.put"] * 2
+    assert [task["waits"]["text"] for task in found["tasks"]] == ['queue "theirs" 1/1'] * 2
+    assert [task["waits"]["line"] for task in found["tasks"]] == [done.line("put")] * 2
+
+
+def test_through_a_context_manager_and_a_task_group(watch: Any) -> None:
+    source = """
+from contextlib import asynccontextmanager
+
+@asynccontextmanager
+async def session(lock):
+    async with lock:  # <- inside
+        yield
+
+async def child(lock):
+    async with session(lock):
+        pass
+
+async def main():
+    lock = asyncio.Lock()
+    async with session(lock):  # <- held
+        async with asyncio.TaskGroup() as group:  # <- group
+            group.create_task(child(lock))
+"""
+    done = watch(program(BUSY, source, RUN_BESIDE), **SOON)
+    found = done.only("V301")
+    tasks = {task["coro"]: task for task in found["tasks"]}
+    assert found["verdict"] == "certain"
+    assert tasks["main"]["holds"][0]["line"] == done.line("held")
+    assert tasks["main"]["waits"]["line"] == done.line("group")
+    assert tasks["main"]["waits"]["kind"] == "TaskGroup"
+    assert tasks["child"]["waits"]["function"] == "session"
+    assert tasks["child"]["waits"]["line"] == done.line("inside")
+
+
+CLEAN = {
+    "under a timeout": """
+async def main():
+    a, b = asyncio.Lock(), asyncio.Lock()
+    async def transfer(mine, theirs, seconds):
+        async with mine:
+            await asyncio.sleep(0.01)
+            try:
+                async with asyncio.timeout(seconds):
+                    async with theirs:
+                        pass
+            except TimeoutError:
+                pass
+    await asyncio.gather(transfer(a, b, 3), transfer(b, a, 3.5))
+""",
+    "under a timeout around all": """
+async def main():
+    a, b = asyncio.Lock(), asyncio.Lock()
+    async def transfer(mine, theirs):
+        async with mine:
+            await asyncio.sleep(0.01)
+            async with theirs:
+                pass
+    try:
+        async with asyncio.timeout(3):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(transfer(a, b))
+                group.create_task(transfer(b, a))
+    except TimeoutError:
+        pass
+""",
+    "under wait_for": """
+async def main():
+    a, b = asyncio.Lock(), asyncio.Lock()
+    async def transfer(mine, theirs):
+        async with mine:
+            await asyncio.sleep(0.01)
+            async with theirs:
+                pass
+    try:
+        await asyncio.wait_for(asyncio.gather(transfer(a, b), transfer(b, a)), 3)
+    except TimeoutError:
+        pass
+""",
+    "a slow holder": """
+async def main():
+    lock = asyncio.Lock()
+    async def hold():
+        async with lock:
+            await asyncio.sleep(3)
+    async def want():
+        async with lock:
+            pass
+    await asyncio.gather(hold(), want(), want())
+""",
+    "one of three holders moves": """
+async def main():
+    limit = asyncio.Semaphore(3)
+    locks = asyncio.Lock(), asyncio.Lock()
+    ready = asyncio.Event()
+    async def stuck():
+        async with limit:
+            await ready.wait()
+    async def moving():
+        async with limit:
+            for _ in range(60):
+                await asyncio.sleep(0.05)
+        ready.set()
+    async def wanting():
+        async with limit:
+            pass
+    await asyncio.gather(stuck(), stuck(), moving(), wanting())
+""",
+    "a lock taken by hand and given back by a callback": """
+async def main():
+    lock = asyncio.Lock()
+    await lock.acquire()
+    asyncio.get_running_loop().call_later(3, lock.release)
+    async with lock:
+        pass
+""",
+    "an event set by another thread": """
+import threading, time
+async def main():
+    ready, loop = asyncio.Event(), asyncio.get_running_loop()
+    def set_it():
+        time.sleep(3)
+        loop.call_soon_threadsafe(ready.set)
+    threading.Thread(target=set_it).start()
+    await ready.wait()
+""",
+    "an event set by a signal": """
+import os, signal, subprocess
+async def main():
+    ready = asyncio.Event()
+    server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, ready.set)
+    sent = subprocess.Popen(["sh", "-c", f"sleep 3; kill -USR1 {os.getpid()}"])
+    await asyncio.gather(ready.wait(), ready.wait())
+    server.close()
+    sent.wait()
+""",
+    "the first of two is enough": """
+async def main():
+    lock = asyncio.Lock()
+    async def child():
+        async with lock:
+            pass
+    async with lock:
+        waiting = asyncio.ensure_future(child())
+        await asyncio.wait(
+            [waiting, asyncio.ensure_future(asyncio.sleep(3))],
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+    await waiting
+""",
+    "a condition that is notified": """
+async def main():
+    changed = asyncio.Condition()
+    async def wait():
+        async with changed:
+            await changed.wait()
+    async def notify():
+        await asyncio.sleep(3)
+        async with changed:
+            changed.notify_all()
+    await asyncio.gather(wait(), wait(), notify())
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "diag"),
+    [
+        ("import asyncio\n", RUN, "1"),
+        (BUSY, "\nasyncio.run(beside(main(), 6))\n", "dev"),
+    ],
+    ids=["alone", "beside others"],
+)
+@pytest.mark.parametrize("name", CLEAN)
+def test_what_goes_on_by_itself_is_no_deadlock(
+    watch: Any, name: str, begin: str, end: str, diag: str
+) -> None:
+    done = watch(program(begin, CLEAN[name], end), diag=diag, **SOON)
+    assert [finding for finding in done.findings if finding["code"].startswith("V3")] == []
