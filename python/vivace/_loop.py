@@ -44,9 +44,6 @@ _DIAGNOSTICS = _native.see_settings()[0] > 0
 
 _FORMAT_TAKES_DEBUG = "debug" in (format_helpers._format_callback_source.__kwdefaults__ or {})
 
-#: Whether the diagnostics look at anything.
-_DIAGNOSTICS = _native.see_settings()[0] > 0
-
 _Ts = TypeVarTuple("_Ts")
 
 

@@ -8,6 +8,8 @@
 //! 4. `inbox`: what other threads have asked for;
 //! 5. `ready`: the callbacks to run in this turn, and only those that were there when it began.
 //!
+//! `fuzz_schedule` permutes the order of tasks, in tests of programs.
+//!
 //! `stream` holds what a connection needs besides: bytes not yet sent and flow control.
 //!
 //! Nothing here calls the embedder's code. What must be dropped (and may then run code of the
@@ -16,6 +18,7 @@
 #![warn(missing_docs)]
 
 pub mod fd_table;
+pub mod fuzz_schedule;
 pub mod inbox;
 pub mod poll_budget;
 pub mod ready;

@@ -42,6 +42,23 @@ impl<T> ReadyQueue<T> {
         std::mem::take(&mut self.0.borrow_mut())
     }
 
+    /// Permutes those of the first `count` items that are `movable` among their places; the others
+    /// stay where they are. `random(n)` is a number below `n`.
+    pub fn permute(
+        &self,
+        count: usize,
+        movable: impl Fn(&T) -> bool,
+        mut random: impl FnMut(usize) -> usize,
+    ) {
+        let mut queue = self.0.borrow_mut();
+        let places: Vec<usize> =
+            (0..count.min(queue.len())).filter(|&place| movable(&queue[place])).collect();
+        // Fisher and Yates.
+        for last in (1..places.len()).rev() {
+            queue.swap(places[last], places[random(last + 1).min(last)]);
+        }
+    }
+
     /// Shows each item, unless the queue is being changed at this moment.
     pub fn for_each(&self, mut show: impl FnMut(&T)) {
         if let Ok(queue) = self.0.try_borrow() {
@@ -68,5 +85,16 @@ mod tests {
         assert_eq!(seen, [1, 2]);
         assert_eq!(queue.take(), [11, 12]);
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn only_what_is_movable_changes_places() {
+        let queue = ReadyQueue::default();
+        for item in [1, 20, 2, 30, 3, 40, 50] {
+            queue.push(item);
+        }
+        // Always the first of those that are left: a rotation.
+        queue.permute(6, |item| *item >= 10, |_| 0);
+        assert_eq!(queue.take(), [1, 30, 2, 40, 3, 20, 50]);
     }
 }

@@ -85,6 +85,11 @@ impl Reporter {
         true
     }
 
+    /// Forgets what was reported: the next finding of any place is no repetition.
+    pub fn forget(&self) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).limit = Limit::default();
+    }
+
     /// How many findings were reported.
     pub fn reported(&self) -> u64 {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).reported
@@ -109,10 +114,13 @@ mod tests {
         let finding = Finding { code: "V101".into(), place: "a.py:1".into(), ..Finding::default() };
         assert!(reporter.report(&finding, origin, 0));
         assert!(!reporter.report(&finding, origin, 1));
+        let again = finding.clone();
         assert!(reporter.report(&Finding { place: String::new(), ..finding }, origin, 2));
+        reporter.forget();
+        assert!(reporter.report(&again, origin, 3));
         let written = std::fs::read_to_string(&path).expect("the file was written");
         std::fs::remove_file(&path).expect("the file can be removed");
-        assert_eq!(written.lines().count(), 2);
-        assert_eq!(reporter.reported(), 2);
+        assert_eq!(written.lines().count(), 3);
+        assert_eq!(reporter.reported(), 3);
     }
 }

@@ -161,6 +161,14 @@ pub(super) fn with_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
         .noargs(c"_ready_length", c"How many callbacks are ready.", |this: &Instance<Loop>| {
             text::integer(this.ready_length() as i64)
         })
+        .onearg(
+            c"_fuzz_schedule",
+            c"Has tasks run in an order of chance, by this seed.",
+            |this: &Instance<Loop>, seed: &Object| {
+                this.fuzz.arm(text::to_u64(seed)?);
+                Ok(text::none())
+            },
+        )
         .noargs(c"_timer_count", c"How many timers are held.", |this: &Instance<Loop>| {
             text::integer(this.timers.borrow().len() as i64)
         })

@@ -23,6 +23,7 @@ pub(crate) mod turn;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
+use vivace_core::fuzz_schedule::FuzzSchedule;
 use vivace_core::inbox::{Inbox, Wake};
 use vivace_core::poll_budget::PollBudget;
 use vivace_core::ready::ReadyQueue;
@@ -88,6 +89,7 @@ pub(crate) struct Loop {
     /// The task that asyncio's books show as the current one.
     pub(crate) shown: Slot,
     pub(crate) see: LoopProbe,
+    fuzz: FuzzSchedule,
 }
 
 impl Loop {
@@ -234,6 +236,7 @@ impl Class for Loop {
             contexts: Contexts::default(),
             shown: Slot::empty(),
             see: LoopProbe::default(),
+            fuzz: FuzzSchedule::default(),
         }
     }
 

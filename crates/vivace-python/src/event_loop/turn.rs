@@ -79,6 +79,9 @@ fn turn(this: &Instance<Loop>) -> Result<()> {
     }
     let ready = this.ready.len();
     this.see.begin_turn(ready);
+    if this.fuzz.is_armed() {
+        shuffle_tasks(this, ready);
+    }
     for _ in 0..ready {
         let Some(entry) = this.ready.pop() else { break };
         run(this, entry)?;
@@ -86,6 +89,14 @@ fn turn(this: &Instance<Loop>) -> Result<()> {
     this.see.end_turn();
     this.contexts.tidy();
     Ok(())
+}
+
+/// Fuzzed schedules: which of the tasks that are ready runs first is left to chance. Callbacks keep
+/// their order, which is promised.
+#[cold]
+fn shuffle_tasks(this: &Instance<Loop>, ready: usize) {
+    let is_task = |entry: &Entry| matches!(entry, Entry::Step(_));
+    this.ready.permute(ready, is_task, |limit| this.fuzz.below(limit));
 }
 
 /// Looks at the descriptors, and waits if there is nothing else to do.

@@ -8,11 +8,13 @@
 //! | `numbers` | the numbers as Python reads them |
 //! | `ring` | the file of this process, which others read |
 //! | `tick` | what is called once a second |
+//! | `heard` | findings kept for the plugin for pytest |
 //! | `value_stack` | the frames of suspended coroutines, for `vivace.see` |
 //!
 //! `vivace-see` has what needs no Python: texts, formats, limits. `python/vivace/see` has what is
 //! asked seldom and may take its time.
 
+mod heard;
 pub(crate) mod live;
 pub(crate) mod numbers;
 pub(crate) mod probe;
@@ -90,6 +92,7 @@ pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(see_settings, module)?)?;
     module.add_function(wrap_pyfunction!(see_codes, module)?)?;
     module.add_function(wrap_pyfunction!(value_stack::see_suspended, module)?)?;
+    module.add_function(wrap_pyfunction!(heard::see_heard, module)?)?;
     ring::add_functions(module)?;
     Ok(())
 }
