@@ -6,7 +6,8 @@ Each stage is a target of the Makefile. They run one after another, but those
 that are joined by commas run at the same time: most of the test suite waits.
 What these say is printed when each ends. A stage that fails does not keep the
 later ones from running. At the end stand the closing lines of every test runner,
-the time of each stage, and alone on the last line the sum:
+the beginnings of what failed, the time of each stage, and alone on the last line
+the sum:
 
     N passed, N failed, N skipped
 
@@ -38,6 +39,18 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _PYTEST = re.compile(r"^=*\s*((?:\d+ \w+(?:, )?)+) in [\d.]+s")
 _CARGO = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;")
 _PLAIN = re.compile(r"^(?:\S+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
+
+# What stands above the report of a test that failed: pytest's lines and cargo's. Such a report
+# ends with the next one, or with a section of the runner.
+_FAILED_TEST = re.compile(r"^_{3,} (?P<pytest>\S.*\S) _{3,}$|^---- (?P<cargo>.+) stdout ----$")
+_SECTION = re.compile(r"^={3,} .* ={3,}$|^failures:$|^test result: ")
+
+# So many lines of failures are shown: of all stages, of one test, and of the end of a stage that
+# says nothing of tests.
+_LINES_OF_ALL = 150
+_LINES_OF_A_TEST = 6
+_LINES_OF_AN_END = 25
+_WIDTH = 160
 
 # What pytest calls its outcomes, and which of our three each of them is.
 _OUTCOMES = {
@@ -211,6 +224,51 @@ def _echoed(lines: Iterable[str], *writers: Callable[[str], object]) -> Iterator
         yield _COLOUR.sub("", line).strip()
 
 
+def what_failed(lines: list[str]) -> list[str]:
+    """Returns the name and the first words of each test that failed, from the log of a stage."""
+    found: list[str] = []
+    report: list[str] | None = None
+    for line in [*lines, "=== end ==="]:
+        if (match := _FAILED_TEST.match(line)) or _SECTION.match(line):
+            if report:
+                # pytest marks what matters; the rest of its report is source code.
+                marked = [each for each in report if each.startswith("E ")]
+                found += [f"    {each}" for each in (marked or report)[:_LINES_OF_A_TEST]]
+            report = None
+            if match:
+                found.append(match["pytest"] or match["cargo"])
+                report = []
+        elif report is not None and line.strip():
+            report.append(line)
+    return found
+
+
+def _failures_of(result: Result) -> list[str]:
+    """The lines that say why a stage failed."""
+    log = (_LOGS / f"{result.name}.log").read_text(errors="replace")
+    lines = [_COLOUR.sub("", line).rstrip() for line in log.splitlines()]
+    found = what_failed(lines)
+    if not found or not result.closing_lines:
+        # A compiler, a linter, or a test runner that was ended in the middle.
+        found += ["the end of the log:", *(f"    {line}" for line in lines[-_LINES_OF_AN_END:])]
+    return found
+
+
+def _print_failures(results: list[Result]) -> None:
+    failed = [result for result in results if result.status or result.counts.failed]
+    if not failed:
+        return
+    print("\n--- what failed ---")
+    share = _LINES_OF_ALL // len(failed)
+    for result in failed:
+        lines = _failures_of(result)
+        print(f"{result.name}:")
+        for line in lines[:share]:
+            print(f"  {line[:_WIDTH]}")
+        if len(lines) > share:
+            print(f"  ... and {len(lines) - share} lines more: {_LOGS / result.name}.log")
+
+
 def _report(results: list[Result], missing: list[str], seconds: float) -> int:
     total = Counts()
     print("\n--- what the test runners said ---")
@@ -218,6 +276,7 @@ def _report(results: list[Result], missing: list[str], seconds: float) -> int:
         total.add(result.counts)
         for line in result.closing_lines:
             print(f"{result.name:16} {line}")
+    _print_failures(results)
     print("\n--- stages ---")
     for result in results:
         verdict = "ok" if result.status == 0 else f"FAILED ({result.status})"
