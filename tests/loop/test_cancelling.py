@@ -13,6 +13,7 @@ import socket
 
 import pytest
 from support.cancelling import MOMENTS, cancelled_at
+from support.patience import SECONDS
 from support.protocols import DatagramRecorder, Recorder
 from support.sockets import listener, tcp_pair
 
@@ -62,7 +63,7 @@ async def check(operation, moment, protocol=Recorder):
                     await made.lost
             cleanup()
             # A peer in this process closes its own end a little later.
-            deadline = loop.time() + 5
+            deadline = loop.time() + SECONDS
             while set(os.listdir("/proc/self/fd")) != before:
                 assert loop.time() < deadline, f"left open, cancelled at await {number}"
                 await asyncio.sleep(0)

@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from support.patience import SECONDS
 
 
 class Failure(Exception):
@@ -163,7 +164,7 @@ def test_shutdown_default_executor_with_a_timeout(loop):
 def test_shutdown_default_executor_in_time(loop):
     async def main():
         future = loop.run_in_executor(None, time.sleep, 0.005)
-        await loop.shutdown_default_executor(timeout=10)
+        await loop.shutdown_default_executor(timeout=SECONDS)
         await future
 
     loop.run_until_complete(main())

@@ -8,6 +8,7 @@ import socket
 import warnings
 
 import pytest
+from support.patience import SECONDS
 from support.protocols import Recorder
 from support.sockets import listener
 
@@ -211,7 +212,7 @@ def test_abort_clients(run):
         assert protocol.transport.get_write_buffer_size() > 0
         server.close()
         server.abort_clients()
-        await asyncio.wait_for(server.wait_closed(), 5)
+        await asyncio.wait_for(server.wait_closed(), SECONDS)
         assert await protocol.lost is None
         client.close()
 
@@ -384,6 +385,7 @@ def test_emfile_on_accept_backs_off(run, reports):
                     fillers.append(socket.socket())
                 except OSError:
                     break
+            before = loop.time()
             await loop.sock_connect(client, server.sockets[0].getsockname())
             while not (contexts := reports.take()):
                 await asyncio.sleep(0.001)
@@ -398,8 +400,7 @@ def test_emfile_on_accept_backs_off(run, reports):
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             for filler in fillers:
                 filler.close()
-        before = loop.time()
-        protocol = await asyncio.wait_for(server.made.get(), 5)
+        protocol = await asyncio.wait_for(server.made.get(), SECONDS)
         assert loop.time() - before > 0.5
         client.close()
         await protocol.lost

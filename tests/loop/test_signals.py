@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -227,8 +228,13 @@ def test_plain_signal_handlers_run_between_callbacks(loop):
             0.01, signal.pthread_kill, (threading.main_thread().ident, signal.SIGUSR1)
         )
         timer.start()
-        loop.call_later(0.05, loop.stop)
-        loop.run_forever()
+
+        async def until_seen():
+            # Under asyncio a signal just before the loop sleeps is handled when it wakes.
+            while len(seen) < 2:
+                await asyncio.sleep(0.05)
+
+        loop.run_until_complete(until_seen())
         timer.join()
         assert seen == [signal.SIGUSR1] * 2
     finally:
@@ -248,6 +254,12 @@ def test_a_plain_handler_that_raises_leaves_the_loop(loop):
             0.01, signal.pthread_kill, (threading.main_thread().ident, signal.SIGUSR1)
         )
         timer.start()
+
+        def tick():
+            # Under asyncio a signal just before the loop sleeps is handled when it wakes.
+            loop.call_later(0.05, tick)
+
+        tick()
         with pytest.raises(Odd):
             loop.run_forever()
         timer.join()
@@ -384,26 +396,32 @@ def test_two_loops_one_after_the_other(loop_factory):
 
 def test_a_blocking_call_is_interrupted_as_ever(loop):
     """Signals inside a callback that blocks: Python's own rules hold."""
-    import time
-
     seen = []
     before = signal.signal(signal.SIGUSR1, lambda *args: seen.append("handler"))
+    near, far = os.pipe()
+
+    def interrupt_and_release():
+        while not seen:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
+            time.sleep(0.01)
+        os.write(far, b"x")
+
+    def block():
+        thread = threading.Thread(target=interrupt_and_release)
+        thread.start()
+        assert os.read(near, 1) == b"x"
+        seen.append("read")
+        thread.join()
+
     try:
-
-        def block():
-            timer = threading.Timer(
-                0.01, signal.pthread_kill, (threading.main_thread().ident, signal.SIGUSR1)
-            )
-            timer.start()
-            time.sleep(0.05)
-            seen.append("slept")
-            timer.join()
-
         loop.call_soon(block)
         spin(loop)
-        assert seen == ["handler", "slept"]
+        assert seen[0] == "handler"
+        assert seen[-1] == "read"
     finally:
         signal.signal(signal.SIGUSR1, before)
+        os.close(near)
+        os.close(far)
 
 
 def test_children_do_not_inherit_the_handler(run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pathlib
 import signal
@@ -349,7 +350,8 @@ def test_preexec_fn(run):
             os.nice(3)
 
         out = await output(*python("import os; print(os.nice(0))"), preexec_fn=change)
-        assert int(out) == os.nice(0) + 3
+        # 19 is the end of the scale.
+        assert int(out) == min(os.nice(0) + 3, 19)
 
         def fail():
             raise ZeroDivisionError
@@ -433,7 +435,11 @@ def children():
     """The processes that this one has started and that are still there, dead or alive."""
     found = set()
     for thread in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{thread}/children") as file:
+        # A thread that ends leaves its children to another one.
+        with (
+            contextlib.suppress(FileNotFoundError, ProcessLookupError),
+            open(f"/proc/self/task/{thread}/children") as file,
+        ):
             found.update(file.read().split())
     return found
 
@@ -445,7 +451,8 @@ def test_cancel_the_start(run, turns):
     async def main():
         await cancel_after(turns, lambda make: start("cat", factory=make), Recorder, "exited")
         # The end of a child that never came so far as to have a protocol is told to nobody.
-        while children() != before:
+        # Those of other tests, that were there before, may end meanwhile.
+        while children() - before:
             await asyncio.sleep(0.01)
 
     before = children()
@@ -519,13 +526,12 @@ def test_a_child_that_somebody_else_reaped(run, caplog):
 
 def test_the_loop_is_free_while_a_child_runs(run):
     async def main():
-        process = await asyncio.create_subprocess_exec("sleep", "0.1")
-        turns = 0
+        process = await asyncio.create_subprocess_exec("cat", stdin=asyncio.subprocess.PIPE)
         waiting = asyncio.create_task(process.wait())
-        while not waiting.done():
-            turns += 1
+        for _ in range(20):
             await asyncio.sleep(0.001)
-        assert turns > 10
+            assert not waiting.done()
+        process.stdin.close()
         assert await waiting == 0
 
     run(main())

@@ -13,6 +13,7 @@ import ssl
 
 import pytest
 from support.cancelling import cancel_after
+from support.patience import SECONDS
 from support.protocols import Recorder
 from support.sockets import listener
 from support.tls import end
@@ -126,7 +127,7 @@ def test_cancelled_after_any_number_of_turns(run, tls, turns):
 @contextlib.asynccontextmanager
 async def raw_connection(server):
     """A blocking client that speaks no TLS, or not yet."""
-    with socket.create_connection(server.address, timeout=10) as sock:
+    with socket.create_connection(server.address, timeout=SECONDS) as sock:
         yield sock
 
 
@@ -306,7 +307,7 @@ def test_an_interrupt_by_the_factory_leaves_the_loop(loop, tls, reports):
         raise KeyboardInterrupt
 
     server = loop.run_until_complete(serve())
-    with socket.create_connection(server.address, timeout=10):
+    with socket.create_connection(server.address, timeout=SECONDS):
         with pytest.raises(KeyboardInterrupt):
             loop.run_until_complete(asyncio.sleep(10))
     loop.run_until_complete(server.__aexit__(None, None, None))
