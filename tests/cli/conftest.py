@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
-SECONDS = 60.0
+from support.patience import SECONDS
 
 # The two ways to start the command.
 SCRIPT = "vivace"

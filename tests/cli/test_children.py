@@ -9,9 +9,6 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Commands
 
-# Each test starts several interpreters, which takes long on a busy machine.
-pytestmark = pytest.mark.time_limit(120)
-
 PROGRAM = """
 import asyncio
 import multiprocessing

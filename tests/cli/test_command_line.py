@@ -11,9 +11,6 @@ import vivace
 if TYPE_CHECKING:
     from conftest import Commands
 
-# Each test starts several interpreters, which takes long on a busy machine.
-pytestmark = pytest.mark.time_limit(120)
-
 
 @pytest.mark.parametrize("word", ["--version", "-V"])
 def test_version(commands: Commands, word: str) -> None:

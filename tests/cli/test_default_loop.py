@@ -10,9 +10,6 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Commands, Outcome
 
-# Each test starts several interpreters, which takes long on a busy machine.
-pytestmark = pytest.mark.time_limit(120)
-
 PRELUDE = """
 import asyncio, selectors, sys, threading, unittest, warnings
 import vivace

@@ -7,12 +7,10 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from support.patience import SECONDS
 
 if TYPE_CHECKING:
     from conftest import Commands
-
-# Each test starts several interpreters, which takes long on a busy machine.
-pytestmark = pytest.mark.time_limit(120)
 
 BOTH_WAYS = ["vivace", "python -m vivace"]
 
@@ -167,7 +165,7 @@ def test_interrupt_from_outside(project: Commands) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=SECONDS)
     assert out == "cleaned up\n"
     assert err.endswith("KeyboardInterrupt\n")
     assert "_cli" not in err

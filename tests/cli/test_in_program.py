@@ -9,11 +9,9 @@ import textwrap
 import unittest
 
 import pytest
+from support.patience import SECONDS
 
 import vivace
-
-# Each test starts several interpreters, which takes long on a busy machine.
-pytestmark = pytest.mark.time_limit(120)
 
 
 async def _running() -> asyncio.AbstractEventLoop:
@@ -26,7 +24,7 @@ def python(source: str, *options: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, *options, "-c", textwrap.dedent(source)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=SECONDS,
     )
 
 

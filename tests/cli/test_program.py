@@ -13,11 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Commands, Outcome
 
-# Each test starts several interpreters, which takes long on a busy machine.
-pytestmark = [
-    pytest.mark.time_limit(120),
-    pytest.mark.parametrize("commands", ["vivace", "python -m vivace"], indirect=True),
-]
+pytestmark = pytest.mark.parametrize("commands", ["vivace", "python -m vivace"], indirect=True)
 
 SELF_PORTRAIT = """
     import sys

@@ -15,14 +15,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from support.patience import SECONDS
 
 if TYPE_CHECKING:
     from conftest import Commands
 
 pytest.importorskip("uvicorn")
-
-# Each test starts several interpreters, which takes long on a busy machine.
-pytestmark = pytest.mark.time_limit(120)
 
 APPLICATION = """
 import asyncio, json, os
@@ -59,15 +57,15 @@ def serving(commands: Commands, command: list[str]) -> Iterator[tuple[int, subpr
                 pytest.fail("".join(log))
         finally:
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=10)
+            process.communicate(timeout=SECONDS)
 
 
 def wait_until_listening(port: int) -> None:
     """Knock until someone is there: workers open the port later than the log says, silently."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + SECONDS
     while True:
         try:
-            return socket.create_connection(("127.0.0.1", port), timeout=10).close()
+            return socket.create_connection(("127.0.0.1", port), timeout=SECONDS).close()
         except ConnectionRefusedError:
             if time.monotonic() > deadline:
                 raise
@@ -76,7 +74,7 @@ def wait_until_listening(port: int) -> None:
 
 def ask(port: int) -> dict[str, object]:
     """Request the facts that the application knows about its process."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     try:
         connection.request("GET", "/")
         answer: dict[str, object] = json.loads(connection.getresponse().read())

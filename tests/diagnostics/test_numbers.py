@@ -86,7 +86,8 @@ TICKS = """
         end = loop.time() + 3.3
         turns = loop._see_counters.get("iterations", 0)
         if "busy" in sys.argv:
-            while loop.time() < end:
+            # Three times take somewhat longer where the machine is busy.
+            while loop.time() < end or 0 < len(looks) < 3:
                 await asyncio.sleep(0.01)
         else:
             await asyncio.sleep(3.3)

@@ -9,6 +9,7 @@ import sys
 
 import anyio
 import pytest
+from support.patience import SECONDS
 
 
 @pytest.fixture
@@ -188,6 +189,6 @@ async def test_it(resource):
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        timeout=30,
+        timeout=SECONDS,
     )
     assert "1 passed" in done.stdout, done.stdout + done.stderr

@@ -13,6 +13,7 @@ import anyio
 import pytest
 from fastapi import BackgroundTasks, FastAPI, WebSocket
 from fastapi.responses import FileResponse, StreamingResponse
+from support.patience import SECONDS
 from support.sockets import listener
 
 
@@ -215,7 +216,7 @@ def test_the_command_line(loop_name, tmp_path):
         process.send_signal(signal.SIGTERM)
         rest = process.stderr.read()
         assert "Finished server process" in rest
-        assert process.wait(10) in (0, -signal.SIGTERM)
+        assert process.wait(SECONDS) in (0, -signal.SIGTERM)
     finally:
         process.kill()
         process.wait()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from support.patience import SECONDS
+
 BODY = """
 import asyncio
 import pytest
@@ -67,7 +69,7 @@ def pytest_in(folder, name, hook):
         capture_output=True,
         text=True,
         cwd=folder,
-        timeout=30,
+        timeout=SECONDS,
     )
     return done.stdout + done.stderr
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from support.patience import SECONDS
 
 
 @pytest.mark.parametrize("over", ["tcp", "unix"])
@@ -44,9 +45,9 @@ def test_publish_and_subscribe(run, redis):
         async with Redis(host=redis.host, port=redis.port) as client:
             async with client.pubsub() as subscription:
                 await subscription.subscribe("news")
-                assert (await subscription.get_message(timeout=5))["type"] == "subscribe"
+                assert (await subscription.get_message(timeout=SECONDS))["type"] == "subscribe"
                 await client.publish("news", "hello")
-                message = await subscription.get_message(timeout=5)
+                message = await subscription.get_message(timeout=SECONDS)
                 assert message["data"] == b"hello"
 
     run(main())
@@ -58,7 +59,7 @@ def test_blocking_commands_and_cancellation(run, redis):
     async def main():
         async with Redis(host=redis.host, port=redis.port) as client:
             await client.flushall()
-            waiting = asyncio.create_task(client.blpop("queue", timeout=5))
+            waiting = asyncio.create_task(client.blpop("queue", timeout=SECONDS))
             await asyncio.sleep(0.01)
             await client.rpush("queue", "item")
             assert await waiting == [b"queue", b"item"] or waiting.result() == (b"queue", b"item")

@@ -521,7 +521,6 @@ def check(growth: Memory, rounds: int) -> None:
     assert growth.resident < RESIDENT, detail
 
 
-@pytest.mark.time_limit(60)
 @pytest.mark.parametrize("name", KINDS)
 def test_flat(loop_factory, loop_name, context, name):
     function, part, stock = KINDS[name]
@@ -552,7 +551,6 @@ def test_flat(loop_factory, loop_name, context, name):
         runner.run(main())
 
 
-@pytest.mark.time_limit(60)
 @pytest.mark.parametrize("what", ["idle", "used"])
 def test_loops(loop_factory, loop_name, what):
     """The loops themselves: a thousand made and closed."""
@@ -583,7 +581,6 @@ def test_loops(loop_factory, loop_name, what):
                 raise
 
 
-@pytest.mark.time_limit(60)
 def test_a_flood_of_data(loop_factory):
     """Megabytes through one connection leave nothing behind."""
 

@@ -9,11 +9,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from support.patience import SECONDS
 
 import vivace
 
 # Other interpreters and builders are started, which takes long on a busy machine.
-pytestmark = pytest.mark.time_limit(120)
 
 
 def import_after(prepare: str, *options: str, folder: Path | None = None) -> str:
@@ -32,7 +32,7 @@ else:
     if folder is not None:
         source = f"import sys; sys.path.insert(0, {str(folder)!r})\n{source}"
     done = subprocess.run(
-        [sys.executable, *options, "-c", source], capture_output=True, text=True, timeout=60
+        [sys.executable, *options, "-c", source], capture_output=True, text=True, timeout=SECONDS
     )
     assert (done.returncode, done.stderr) == (0, "")
     message = done.stdout.removesuffix("\n")
@@ -138,7 +138,7 @@ with open({str(report)!r}, "w") as file:
     first = "import vivace" if imported_before else "pass"
     program = f"{first}\nSOURCE = {source!r}\n{run}\nimport vivace; print(vivace.EventLoop)\n"
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=SECONDS
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert report.read_text() == IN_A_SUBINTERPRETER

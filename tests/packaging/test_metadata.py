@@ -11,12 +11,11 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from support.patience import SECONDS
 
 import vivace
 
 # Other interpreters and builders are started, which takes long on a busy machine.
-pytestmark = pytest.mark.time_limit(120)
-
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -41,7 +40,7 @@ def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=CHECKOUT,
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=SECONDS,
     )
     (distribution,) = folder.glob("*.dist-info")
     return distribution

@@ -11,12 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.patience import SECONDS
 
 import vivace
 
 # Other interpreters and builders are started, which takes long on a busy machine.
-pytestmark = pytest.mark.time_limit(120)
-
 PACKAGE = Path(vivace.__file__).parent
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -79,7 +78,10 @@ def test_import_warns_of_nothing_and_brings_little() -> None:
         "print(*sorted(set(sys.modules) - before), sep='\\n')"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
     )
     assert (done.returncode, done.stderr) == (0, "")
     brought = [name for name in done.stdout.split() if name.partition(".")[0] != "vivace"]
@@ -106,7 +108,7 @@ def test_import_leaves_asyncio_as_it_is(first: str) -> None:
             [sys.executable, "-c", f"import {module}\nimport asyncio, re; {shown}"],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=SECONDS,
             check=True,
         ).stdout
         for module in ("asyncio", first)

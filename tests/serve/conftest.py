@@ -20,15 +20,9 @@ from support.http_wire import Wire
 
 StartServer = Callable[..., serving.Server]
 
-TIME_LIMIT = 60
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = [item for item in items if item.path.parent == Path(__file__).parent]
-    for item in here:
-        # Most tests start interpreters, which takes long on a busy machine.
-        if item.get_closest_marker("time_limit") is None:
-            item.add_marker(pytest.mark.time_limit(TIME_LIMIT))
     if serving.KIND == "vivace":
         _expect_known_faults(here)
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 from support import serving
+from support.patience import SECONDS
 from support.serving import FOLDER, environment
+from support.sockets import kept_port
 
 DOCUMENT = FOLDER.parents[1] / "docs" / "serve.md"
 
@@ -49,7 +51,7 @@ def test_units_are_correct(tmp_path):
         ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / name) for name in units())],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=SECONDS,
     )
     complaints = [line for line in done.stderr.splitlines() if str(tmp_path) in line]
     assert complaints == [], done.stderr
@@ -63,7 +65,7 @@ class Notifications:
         self.messages: list[str] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self.path)
-        self._socket.settimeout(20)
+        self._socket.settimeout(SECONDS)
 
     def next(self) -> str:
         """The next message."""
@@ -112,7 +114,7 @@ class TestNotifications:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             # The kernel chooses a name.
             sock.bind("")
-            sock.settimeout(20)
+            sock.settimeout(SECONDS)
             name = "@" + sock.getsockname()[1:].decode()
             launch_server("apps.probe:app", env={"NOTIFY_SOCKET": name})
             assert sock.recv(100) == b"READY=1"
@@ -123,11 +125,13 @@ def test_socket_activation(tmp_path):
     activate = shutil.which("systemd-socket-activate")
     if activate is None:
         pytest.skip("systemd is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    with kept_port() as port:
+        _activated(activate, port, tmp_path / "log")
+
+
+def _activated(activate: str, port: int, log: Path) -> None:
     flags = flags_of_the_unit()
     assert flags[:2] == ["--bind", "fd://3"]
-    log = tmp_path / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             [

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 
 import pytest
+from support.patience import SECONDS
 
 curl_is_here = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
@@ -26,7 +27,7 @@ class TestCurl:
         done = subprocess.run(
             ["curl", "--silent", "--show-error", "--http1.1", "--max-time", "20", *words],
             capture_output=True,
-            timeout=40,
+            timeout=SECONDS,
             # No configuration of whoever runs the tests, and no proxy.
             env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
         )
@@ -108,7 +109,9 @@ class TestHttpx:
 
         async def main():
             limits = httpx.Limits(max_connections=50)
-            async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=20) as client:
+            async with httpx.AsyncClient(
+                base_url=server.url, limits=limits, timeout=SECONDS
+            ) as client:
                 answers = await asyncio.gather(*(client.get(f"/echo?{n}") for n in range(100)))
                 for number, answer in enumerate(answers):
                     assert ast.literal_eval(answer.text)["query"] == b"%d" % number

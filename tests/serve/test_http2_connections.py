@@ -16,6 +16,7 @@ import httpx
 import pytest
 from support import serving
 from support.http2_wire import Http2Wire
+from support.patience import SECONDS
 
 INITIAL_WINDOW_SIZE = 4
 ENHANCE_YOUR_CALM = 11
@@ -139,7 +140,7 @@ def test_pings_beside_requests_are_no_flood(wire):
 def test_a_flood_is_not_kept(server, frame):
     before = resident_bytes(server.pid)
     flood = frame * (4_000_000 // len(frame))
-    with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), SECONDS) as sock:
         sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SETTINGS)
         sock.settimeout(0.5)
         sent = 0
@@ -192,9 +193,9 @@ def test_a_connection_that_never_asks(shared_server):
     server = shared_server("apps.probe:app", "--http2", "--timeout-request-header", "0.5")
     with Http2Wire.connect(server) as wire:
         wire.until_closed()
-    with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), SECONDS) as sock:
         sock.sendall(b"PRI * HTTP")
-        sock.settimeout(10)
+        sock.settimeout(SECONDS)
         assert sock.recv(100) == b""
 
 
@@ -208,7 +209,7 @@ def test_a_body_that_does_not_come(shared_server):
 
 
 def test_timeout_request(shared_server):
-    server = shared_server("apps.probe:app", "--http2", "--timeout-request", "0.5")
+    server = shared_server("apps.probe:app", "--http2", "--timeout-request", "1")
     with Http2Wire.connect(server) as wire:
         first, second = wire.ask("/gated?id=late1"), wire.ask("/gated?id=late2")
         assert wire.answer(first).status == wire.answer(second).status == 503
@@ -256,7 +257,7 @@ def test_tls(shared_server, certificates):
     server = shared_server("apps.probe:app", "--http2", *files)
     context = certificates.client_context()
     context.set_alpn_protocols(["h2", "http/1.1"])
-    with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), SECONDS) as sock:
         with context.wrap_socket(sock, server_hostname="localhost") as tls:
             assert tls.selected_alpn_protocol() == "h2"
             wire = Http2Wire(tls)
@@ -269,7 +270,7 @@ def test_tls(shared_server, certificates):
             assert len(wire.answer(stream).body) == 200_000
             assert b"'scheme': 'https'" in wire.get("/scope").body
     with_http1: ssl.SSLContext = certificates.client_context()
-    with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), SECONDS) as sock:
         with with_http1.wrap_socket(sock, server_hostname="localhost") as tls:
             tls.sendall(b"GET /hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
             assert tls.recv(100).startswith(b"HTTP/1.1 200 OK")
@@ -287,18 +288,18 @@ def test_httpx(server):
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_curl(server):
-    words = ["curl", "-sS", "--max-time", "10", "-o", "-", "-w", " %{http_version}"]
+    words = ["curl", "-sS", "--max-time", f"{SECONDS:g}", "-o", "-", "-w", " %{http_version}"]
     prior = subprocess.run(
         [*words, "--http2-prior-knowledge", "-d", "a=b", f"{server.url}/back"],
         capture_output=True,
-        timeout=20,
+        timeout=SECONDS,
     )
     if b"option" in prior.stderr:
         pytest.skip("this curl has no HTTP/2")
     assert prior.stdout == b"a=b 2", prior.stderr
     # An upgrade from HTTP/1.1 is offered and not taken.
     offered = subprocess.run(
-        [*words, "--http2", f"{server.url}/hello"], capture_output=True, timeout=20
+        [*words, "--http2", f"{server.url}/hello"], capture_output=True, timeout=SECONDS
     )
     assert offered.stdout == b"hello 1.1", offered.stderr
 
@@ -308,7 +309,7 @@ def test_h2load(server):
     run = subprocess.run(
         ["h2load", "-n", "2000", "-c", "4", "-m", "50", f"{server.url}/hello"],
         capture_output=True,
-        timeout=30,
+        timeout=SECONDS,
         text=True,
     )
     assert "2000 succeeded, 0 failed, 0 errored" in run.stdout, run.stdout

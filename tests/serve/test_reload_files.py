@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.patience import SECONDS
 
 from vivace.serve._reload_paths import ReloadPaths
 from vivace.serve._watching import StatWatcher, Watcher, WatchFilesWatcher, new_watcher
@@ -145,7 +146,7 @@ class TestWatchers:
         yield watch
         for watcher, thread in started:
             watcher.stop()
-            thread.join(10)
+            thread.join(SECONDS)
             assert not thread.is_alive()
         del watcher, started[:]
         # watchfiles has a thread of its own, which closes what it has opened when it ends.

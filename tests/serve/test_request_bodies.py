@@ -9,6 +9,7 @@ import time
 
 import pytest
 from support.http_wire import Truncated
+from support.patience import SECONDS
 from support.serving import unique
 
 
@@ -39,7 +40,7 @@ def sent_until_stuck(sock, data: bytes, seconds: float = 1.0) -> int:
             with contextlib.suppress(BlockingIOError):
                 sent += sock.send(data[sent : sent + 262144])
     finally:
-        sock.settimeout(10)
+        sock.settimeout(SECONDS)
     return sent
 
 

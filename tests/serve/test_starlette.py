@@ -7,6 +7,7 @@ import json
 
 import pytest
 from support.http_wire import within
+from support.patience import SECONDS
 
 httpx = pytest.importorskip("httpx")
 pytest.importorskip("starlette")
@@ -19,7 +20,7 @@ def server(shared_server):
 
 @pytest.fixture
 def client(server):
-    with httpx.Client(base_url=server.url, timeout=10) as client:
+    with httpx.Client(base_url=server.url, timeout=SECONDS) as client:
         yield client
 
 
@@ -89,8 +90,8 @@ class TestBodies:
                 b"POST /disconnected-body?name=body HTTP/1.1\r\nhost: a\r\n"
                 b"content-length: 100\r\n\r\npart"
             )
-            within(5, lambda: told(client, "body reads"), "the start of the handler")
-        within(5, lambda: told(client, "body disconnected"), "ClientDisconnect")
+            within(lambda: told(client, "body reads"), "the start of the handler")
+        within(lambda: told(client, "body disconnected"), "ClientDisconnect")
 
 
 class TestStreams:
@@ -108,13 +109,13 @@ class TestStreams:
             for line in response.iter_lines():
                 assert line == "data: x"
                 break
-        within(5, lambda: told(client, "endless closed"), "the end of the generator")
+        within(lambda: told(client, "endless closed"), "the end of the generator")
 
     def test_is_disconnected(self, server, client):
         with server.connect() as wire:
             wire.send(b"GET /until-disconnect?name=until HTTP/1.1\r\nhost: a\r\n\r\n")
-            within(5, lambda: told(client, "until waits"), "the start of the handler")
-        within(5, lambda: told(client, "until disconnected"), "the disconnect")
+            within(lambda: told(client, "until waits"), "the start of the handler")
+        within(lambda: told(client, "until disconnected"), "the disconnect")
 
 
 class TestFiles:
@@ -187,7 +188,7 @@ class TestFiles:
 def test_background_tasks(client):
     """The answer does not wait for them."""
     assert client.get("/background?name=bg").text == "answered"
-    within(5, lambda: told(client, "bg async") and told(client, "bg sync"), "the background tasks")
+    within(lambda: told(client, "bg async") and told(client, "bg sync"), "the background tasks")
 
 
 def test_synchronous_handlers_have_a_thread(client):
@@ -264,7 +265,7 @@ class TestWebSockets:
             websocket.send(json.dumps({"a": [1, "é"]}))
             assert json.loads(websocket.recv()) == {"got": {"a": [1, "é"]}}
             websocket.close(4002)
-        within(5, lambda: told(client, "socket 4002"), "the close code")
+        within(lambda: told(client, "socket 4002"), "the close code")
 
     def test_denial(self, server):
         from websockets.exceptions import InvalidStatus

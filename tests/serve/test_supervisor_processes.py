@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
 
 import pytest
 from serve.test_workers import Load, children_of, pid_of
-from support.http_wire import within
+from support.http_wire import Truncated, within
 
 # What an application looks like that takes long to start, if a file says so.
 SLOW_TO_START = """
@@ -21,9 +20,8 @@ async def app(scope, receive, send):
         while os.path.exists({path!r}):
             await asyncio.sleep(0.05)
     if scope["type"] == "http" and scope["path"] == "/block":
-        await send({{"type": "http.response.start", "status": 200}})
-        await send({{"type": "http.response.body", "body": b"x", "more_body": True}})
-        time.sleep(60)
+        print("blocked now", flush=True)
+        time.sleep(300)
     await inner(scope, receive, send)
 """
 
@@ -40,11 +38,13 @@ def start(start_server, tmp_path):
     def start(*flags):
         server = start_server(
             "application:app",
-            *("--workers", "2", "--timeout-graceful-shutdown", "5"),
+            *("--workers", "2", "--timeout-graceful-shutdown", "30"),
             *flags,
             app_dir=folder,
             env={"PYTHONPATH": f"{folder}:{FOLDER}"},
         )
+        # The address is told before the workers are there.
+        server.printed("Application startup complete", count=2)
         server.flag = flag
         return server
 
@@ -63,20 +63,20 @@ class TestQueues:
         assert len({pid_of(server) for _ in range(40)}) == 1
         server.flag.unlink()
         server.printed("Application startup complete", count=3)
-        within(20, lambda: len({pid_of(server) for _ in range(40)}) == 2, "both")
+        within(lambda: len({pid_of(server) for _ in range(40)}) == 2, "both")
 
     def test_after_fewer_and_more(self, start):
         server = start()
         with Load(server) as load:
             for _ in range(3):
                 server.signal(signal.SIGTTOU)
-                within(20, lambda: len(children_of(server.pid)) == 1, "one worker")
+                within(lambda: len(children_of(server.pid)) == 1, "one worker")
                 load.more(50)
                 server.signal(signal.SIGTTIN)
-                within(20, lambda: len(children_of(server.pid)) == 2, "two workers")
+                within(lambda: len(children_of(server.pid)) == 2, "two workers")
                 load.more(50)
         assert load.failures == []
-        within(20, lambda: len({pid_of(server) for _ in range(40)}) == 2, "both")
+        within(lambda: len({pid_of(server) for _ in range(40)}) == 2, "both")
 
     def test_a_unix_socket_under_load_while_all_are_replaced(self, start_server, socket_path):
         server = start_server("apps.probe:app", "--workers", "2", "--uds", socket_path)
@@ -85,7 +85,6 @@ class TestQueues:
             load.more(50)
             server.signal(signal.SIGHUP)
             within(
-                40,
                 lambda: len(children_of(server.pid)) == 2 and not children_of(server.pid) & before,
                 "two new workers alone",
             )
@@ -98,7 +97,7 @@ class TestRecycling:
         server = start("--limit-worker-age", "1")
         before = children_of(server.pid)
         with Load(server) as load:
-            within(60, lambda: not children_of(server.pid) & before, "two successors")
+            within(lambda: not children_of(server.pid) & before, "two successors")
         assert load.failures == []
         assert "Maximum age reached. Process [" in server.output()
 
@@ -123,17 +122,17 @@ class TestRecycling:
 
 class TestBlockedWorkers:
     def block(self, server) -> int:
-        """Block a worker's loop for a minute; returns its number."""
+        """Block a worker's loop for minutes; returns its number."""
         with server.connect() as wire:
             pid = int(wire.get("/pid").body)
             wire.send(b"GET /block HTTP/1.1\r\nhost: a\r\n\r\n")
-            time.sleep(0.2)
+            server.printed("blocked now")
             return pid
 
     def test_killed_if_that_is_asked_for(self, start):
-        server = start("--timeout-worker-healthcheck", "1")
+        server = start("--timeout-worker-healthcheck", "3")
         victim = self.block(server)
-        server.printed(rf"Child process \[{victim}\] has not answered for 1 seconds")
+        server.printed(rf"Child process \[{victim}\] has not answered for 3 seconds")
         server.printed("Application startup complete", count=3)
         assert victim not in children_of(server.pid)
 
@@ -144,9 +143,9 @@ class TestBlockedWorkers:
         assert victim in children_of(server.pid)
 
     def test_healthy_ones_are_left_alone(self, start):
-        server = start("--timeout-worker-healthcheck", "0.5")
+        server = start("--timeout-worker-healthcheck", "2")
         before = children_of(server.pid)
-        time.sleep(3)
+        time.sleep(4.5)
         assert children_of(server.pid) == before
 
 
@@ -184,10 +183,15 @@ class TestEnd:
         for pid in before:
             os.kill(pid, signal.SIGTERM)
         within(
-            20,
             lambda: len(children_of(server.pid)) == 2 and not children_of(server.pid) & before,
             "two successors",
         )
-        with contextlib.suppress(ConnectionResetError):
-            server.get("/hello")
-        within(20, lambda: server.get("/hello").body == b"hello", "an answer")
+        within(lambda: served(server), "an answer")
+
+
+def served(server) -> bool:
+    """Whether a request is answered; what waits in the queue of a dead worker is lost."""
+    try:
+        return server.get("/hello").body == b"hello"
+    except (OSError, Truncated):
+        return False

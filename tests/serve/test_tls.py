@@ -12,6 +12,7 @@ import ssl
 import pytest
 from support import serving
 from support.http_wire import Wire, within
+from support.patience import SECONDS
 
 
 def flags(certificates) -> tuple[str, ...]:
@@ -21,7 +22,7 @@ def flags(certificates) -> tuple[str, ...]:
 @contextlib.contextmanager
 def connect(server, context: ssl.SSLContext, name: str = "localhost"):
     """A connection with TLS, as a wire."""
-    with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), SECONDS) as sock:
         with context.wrap_socket(sock, server_hostname=name) as tls, Wire(tls) as wire:
             yield wire
 
@@ -51,18 +52,10 @@ def test_scope(server, certificates):
 def test_large_bodies(server, certificates):
     data = bytes(range(256)) * 20_000
     with connect(server, certificates.client_context()) as wire:
-        import threading
-
-        sending = threading.Thread(
-            target=wire.send,
-            args=(
-                b"POST /back HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % len(data) + data,
-            ),
+        wire.send_while_taking(
+            b"POST /back HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % len(data) + data
         )
-        # One thread writes, the other reads: the library of TLS allows that.
-        sending.start()
         assert wire.response().body == data
-        sending.join()
 
 
 def test_close_is_announced(server, certificates):
@@ -185,7 +178,7 @@ def test_new_certificate_on_hangup(start_server, certificates, tmp_path):
                 names = wire.sock.getpeercert()["subjectAltName"]
                 return ("DNS", "other.example") in names
 
-        within(10, renewed, "the new certificate")
+        within(renewed, "the new certificate")
         assert old.get("/hello").status == 200
 
 

@@ -9,6 +9,7 @@ import struct
 
 import pytest
 from support.http_wire import Wire
+from support.patience import SECONDS
 from support.serving import unique
 from support.splits import byte_by_byte, each_split
 from support.websocket_wire import (
@@ -357,7 +358,7 @@ class TestBackpressure:
         while sent < len(data) and select.select([], [wire.sock], [], 1)[1]:
             with contextlib.suppress(BlockingIOError):
                 sent += wire.sock.send(data[sent : sent + 262144])
-        wire.sock.settimeout(10)
+        wire.sock.settimeout(SECONDS)
         assert sent < len(data) / 2
         server.open_gate(name)
         wire.send(data[sent:] + frame(TEXT, b"end"))

@@ -11,10 +11,11 @@ from collections import Counter
 import pytest
 from support import serving
 from support.http_wire import Truncated, within
+from support.patience import SECONDS
 from support.serving import unique
 from support.workers import Load, children_of, pid_of, workers_of
 
-FLAGS = ("--workers", "2", "--timeout-graceful-shutdown", "5")
+FLAGS = ("--workers", "2", "--timeout-graceful-shutdown", "30")
 
 
 def exists(pid: int) -> bool:
@@ -95,7 +96,7 @@ class TestEnd:
     def test_all_end(self, server, number):
         server.signal(number)
         server.wait()
-        within(5, lambda: not children_left(server), "the end of all processes")
+        within(lambda: not children_left(server), "the end of all processes")
         assert server.output().count("Finished server process") == 2
 
     def test_the_supervisor_is_killed(self, server):
@@ -104,13 +105,13 @@ class TestEnd:
         server.process.wait()
         if serving.KIND != "vivace":
             pytest.skip("uvicorn's workers live on")
-        within(10, lambda: not children_left(server), "the end of the workers")
+        within(lambda: not children_left(server), "the end of the workers")
 
     def test_interrupt_from_the_terminal(self, server):
         """It reaches all processes of the group at the same time."""
         os.killpg(server.pid, signal.SIGINT)
         server.wait()
-        within(5, lambda: not children_left(server), "the end of all processes")
+        within(lambda: not children_left(server), "the end of all processes")
         assert "Traceback" not in server.output()
 
     def test_a_request_is_finished(self, server):
@@ -138,7 +139,6 @@ class TestDeath:
         victim = pid_of(server)
         os.kill(victim, signal.SIGKILL)
         within(
-            20,
             lambda: len(children_of(server.pid) - {victim}) == 2,
             "a new worker",
         )
@@ -179,7 +179,6 @@ class TestRollingRestart:
         server.signal(signal.SIGHUP)
         server.printed("Application startup complete", count=4)
         within(
-            20,
             lambda: len(children_of(server.pid)) == 2 and not children_of(server.pid) & before,
             "two new workers alone",
         )
@@ -191,7 +190,6 @@ class TestRollingRestart:
             load.more(100)
             server.signal(signal.SIGHUP)
             within(
-                40,
                 lambda: len(children_of(server.pid)) == 2 and not children_of(server.pid) & before,
                 "two new workers alone",
             )
@@ -213,10 +211,9 @@ class TestRollingRestart:
         assert children_of(server.pid) & before
         # And once it is mended, a restart works.
         module.write_text("from apps.probe import app\napp.mended = True\n")
-        within(20, lambda: children_of(server.pid) == before, "the end of the broken worker")
+        within(lambda: children_of(server.pid) == before, "the end of the broken worker")
         server.signal(signal.SIGHUP)
         within(
-            40,
             lambda: len(children_of(server.pid)) == 2 and not children_of(server.pid) & before,
             "two new workers alone",
         )
@@ -240,13 +237,13 @@ class TestRollingRestart:
 class TestNumber:
     def test_more_and_fewer(self, server):
         server.signal(signal.SIGTTIN)
-        within(20, lambda: len(children_of(server.pid)) == 3, "a third worker")
+        within(lambda: len(children_of(server.pid)) == 3, "a third worker")
         server.printed("Application startup complete", count=3)
         assert len(workers_of(server)) == 3
         server.signal(signal.SIGTTOU)
-        within(20, lambda: len(children_of(server.pid)) == 2, "two workers")
+        within(lambda: len(children_of(server.pid)) == 2, "two workers")
         server.signal(signal.SIGTTOU)
-        within(20, lambda: len(children_of(server.pid)) == 1, "one worker")
+        within(lambda: len(children_of(server.pid)) == 1, "one worker")
         # The last one stays.
         server.signal(signal.SIGTTOU)
         server.printed("Already reached one process")
@@ -256,7 +253,7 @@ class TestNumber:
         with Load(server) as load:
             load.more(50)
             server.signal(signal.SIGTTOU)
-            within(20, lambda: len(children_of(server.pid)) == 1, "one worker")
+            within(lambda: len(children_of(server.pid)) == 1, "one worker")
             load.more(50)
         assert load.failures == []
 
@@ -316,7 +313,7 @@ def test_max_requests_replaces_the_worker(start_server):
     server.printed("Application startup complete", count=2)
     before = children_of(server.pid)
     failures = 0
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + SECONDS
     while children_of(server.pid) & before and time.monotonic() < deadline:
         try:
             assert server.get("/hello").body == b"hello"

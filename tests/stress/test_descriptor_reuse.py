@@ -23,7 +23,6 @@ def only_deliberate(contexts):
     assert not others, others
 
 
-@pytest.mark.time_limit(60)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_turmoil(run, certificates, reports, seed):
     async def main():
@@ -36,7 +35,6 @@ def test_turmoil(run, certificates, reports, seed):
     only_deliberate(reports.take())
 
 
-@pytest.mark.time_limit(60)
 def test_two_loops_share_the_descriptors(loop_factory, certificates):
     """What one thread closes the other gets as its next number."""
     errors = []

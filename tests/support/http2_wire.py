@@ -19,7 +19,8 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-SECONDS = 10.0
+from support.patience import SECONDS
+
 Fields = Iterable[tuple[str, str]]
 E = TypeVar("E", bound=h2.events.Event)
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import vivace
+from support.patience import SECONDS
 from vivace import _native
 from vivace.serve._settings import Settings
 
@@ -61,11 +62,11 @@ def exchange_bytes(app: App, request: bytes, **settings: Any) -> bytes:
         port = server.sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request)
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), SECONDS)
         writer.close()
         server.close()
         service.abort()
-        await asyncio.wait_for(service.wait_closed(), 10)
+        await asyncio.wait_for(service.wait_closed(), SECONDS)
         assert service.connections == service.requests == 0
         return answer
 

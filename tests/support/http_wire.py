@@ -6,20 +6,24 @@ about. A `Wire` is one connection.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import select
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 
-SECONDS = 10.0
+from support.patience import SECONDS
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9]) ([\t \x21-\x7e\x80-\xff]*)")
 _HEADER = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t \x21-\x7e\x80-\xff]*?)[ \t]*")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
+
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -144,6 +148,26 @@ class Wire:
         except (BrokenPipeError, ConnectionResetError):
             return False
         return True
+
+    def send_while_taking(self, data: bytes) -> None:
+        """Send all of it, and take in what comes meanwhile, to be read later.
+
+        By one thread, since two may not use a TLS connection at the same time.
+        """
+        left = memoryview(data)
+        self.sock.setblocking(False)
+        try:
+            while left:
+                moved = 0
+                with contextlib.suppress(*_WOULD_BLOCK):
+                    moved = self.sock.send(left[:65536])
+                left = left[moved:]
+                with contextlib.suppress(*_WOULD_BLOCK):
+                    moved += self._more()
+                if not moved and not any(select.select([self.sock], [self.sock], [], SECONDS)):
+                    raise TimeoutError(f"the server has not taken the last {len(left)} bytes")
+        finally:
+            self.sock.settimeout(SECONDS)
 
     def request(
         self, method: str, path: str, headers: Headers | None = None, body: bytes | None = None
@@ -309,10 +333,10 @@ class Wire:
         return self._head()
 
 
-def within(seconds: float, sign: Callable[[], object], what: str, *, every: float = 0.01) -> None:
+def within(sign: Callable[[], object], what: str) -> None:
     """Wait until `sign()` is true, for what only asking again can tell."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + SECONDS
     while not sign():
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:g} s: {what}")
-        time.sleep(every)
+            raise AssertionError(f"not within {SECONDS:g} s: {what}")
+        time.sleep(0.01)

@@ -11,6 +11,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+from support.patience import SECONDS
+
 
 def run_script(
     folder: Path,
@@ -18,7 +20,7 @@ def run_script(
     source: str,
     *args: str,
     expect: int = 0,
-    seconds: float = 15.0,
+    seconds: float = SECONDS,
     environment: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run `source` and return what it printed.

@@ -26,12 +26,11 @@ from urllib.parse import urlencode
 import pytest
 
 from support.http_wire import Headers, Response, Wire, within
+from support.patience import SECONDS
 
 KIND = os.environ.get("VIVACE_TEST_SERVER", "vivace")
 PEER_PYTHON = os.environ.get("VIVACE_TEST_PEER_PYTHON", sys.executable)
 FOLDER = Path(__file__).resolve().parents[1] / "serve"
-START_SECONDS = 30.0
-STOP_SECONDS = 20.0
 
 # uvicorn's own words, hypercorn's, and those for a Unix socket.
 _BANNER = re.compile(
@@ -132,7 +131,7 @@ class Server:
 
     def printed(self, pattern: str, *, start: int = 0, count: int = 1) -> list[re.Match[str]]:
         """Wait until the server has printed so many matches of the pattern; return them."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + SECONDS
         while True:
             ended = self.process.poll() is not None
             found = list(re.finditer(pattern, self.output(start), re.MULTILINE))
@@ -147,7 +146,7 @@ class Server:
         """Send a signal to the process that was started."""
         self.process.send_signal(number)
 
-    def wait(self, seconds: float = STOP_SECONDS) -> int:
+    def wait(self, seconds: float = SECONDS) -> int:
         """Wait for the end of the process; return its status."""
         try:
             return self.process.wait(seconds)
@@ -162,7 +161,10 @@ class Server:
         """End the server in an orderly way; one that was told already is told again."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        return self.wait()
+        status = self.wait()
+        # It has ended by itself, and not because its time was over.
+        assert "timeout graceful shutdown exceeded" not in self.output(), self.output()[-4000:]
+        return status
 
     def kill(self) -> None:
         """End the server and its children at once; nothing happens if it has ended."""

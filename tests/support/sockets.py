@@ -38,6 +38,19 @@ def refused_address() -> Iterator[tuple[str, int]]:
 
 
 @contextlib.contextmanager
+def kept_port() -> Iterator[int]:
+    """Give a port of the loopback to a program that cannot be handed a socket.
+
+    Nobody else gets it for as long as the block lasts: it is bound, and does not listen, so that
+    one who sets SO_REUSEADDR can bind it as well.
+    """
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
+
+
+@contextlib.contextmanager
 def silent_address() -> Iterator[tuple[str, int]]:
     """Give an address where a connection attempt stays in progress.
 

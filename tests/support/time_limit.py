@@ -16,7 +16,8 @@ from types import FrameType
 
 import pytest
 
-DEFAULT_SECONDS = float(os.environ.get("VIVACE_TEST_TIME_LIMIT", "20"))
+from support.patience import FACTOR, TEST_SECONDS
+
 GRACE_SECONDS = 15.0
 
 # pytest redirects file descriptor 2; the last words must reach the terminal all the same.
@@ -33,7 +34,7 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 def _limit(item: pytest.Item) -> float:
     marker = item.get_closest_marker("time_limit")
-    return float(marker.args[0]) if marker else DEFAULT_SECONDS
+    return float(marker.args[0]) * FACTOR if marker else TEST_SECONDS
 
 
 def _bounded(item: pytest.Item) -> Generator[None, object, object]:
@@ -76,4 +77,4 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_report_header() -> str:
-    return f"time limit for a test: {DEFAULT_SECONDS:g} s, Python {sys.version.split()[0]}"
+    return f"time limit for a test: {TEST_SECONDS:g} s, Python {sys.version.split()[0]}"

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from support.certificates import Certificates
+from support.patience import SECONDS
 from support.sockets import tcp_pair
 
 # What a disturbed activity may end with. Nothing else may come out of one.
@@ -158,7 +159,7 @@ class Turmoil:
     async def _guarded(self, activity: Callable[[], Awaitable[None]]) -> None:
         name = getattr(activity, "__name__", "?")
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(SECONDS):
                 await activity()
         except TimeoutError as exc:
             raise AssertionError(f"{name} hung") from exc

@@ -59,7 +59,7 @@ class Load:
     def more(self, count: int) -> None:
         """Wait until so many more were answered."""
         goal = self.answered + count
-        within(30, lambda: self.answered >= goal, f"{count} answers")
+        within(lambda: self.answered >= goal, f"{count} answers")
 
     def _ask(self) -> None:
         while not self._stop.is_set():

@@ -59,7 +59,7 @@ async def open_later(scope, receive, send, record):
 @app.handler
 async def brief(scope, receive, send, record):
     record.note("called")
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1)
     await answer(send, b"brief")
 
 

@@ -81,11 +81,13 @@ def synchronous():
     return {"main": threading.current_thread() is threading.main_thread()}
 
 
-@app.get("/slow")
-def slow():
-    import time
+meeting = threading.Barrier(10)
 
-    time.sleep(0.1)
+
+@app.get("/meet")
+def meet():
+    """Wait until there are ten, each in a thread of its own."""
+    meeting.wait(50)
     return {}
 
 

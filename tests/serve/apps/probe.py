@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import sys
 
 from apps.paths import Paths, answer, read_body
 
@@ -241,6 +242,8 @@ async def waiting_receive(scope, receive, send, record):
 async def until_disconnect(scope, receive, send, record):
     """Note every message up to http.disconnect, and two more; then try to send."""
     record.note("called")
+    if scope["query_string"] == b"say":
+        print("until-disconnect: called", file=sys.stderr, flush=True)
     left = 3
     while left:
         message = await receive()

@@ -7,7 +7,7 @@ import asyncio
 from urllib.parse import parse_qsl
 
 from apps import probe
-from apps.paths import Paths
+from apps.paths import SECONDS, Paths
 
 app = Paths()
 # What is asked for without an upgrade.
@@ -112,7 +112,7 @@ async def accept_first(scope, receive, send, record):
 async def refuse(scope, receive, send, record):
     record.note(await receive())
     await send(close(code=4001, reason="not for you"))
-    record.note(await asyncio.wait_for(receive(), 10))
+    record.note(await asyncio.wait_for(receive(), SECONDS))
 
 
 @app.handler
@@ -167,7 +167,7 @@ async def deny(scope, receive, send, record):
     headers = [(b"x-why", b"because"), (b"content-length", b"2")]
     await send(denial(headers=headers))
     await send(denial_body(b"no"))
-    record.note(await asyncio.wait_for(receive(), 10))
+    record.note(await asyncio.wait_for(receive(), SECONDS))
 
 
 @app.handler
@@ -236,7 +236,7 @@ async def closing(scope, receive, send, record):
     except Exception as exc:
         record.note("raised", repr(exc))
         raise
-    record.note(await asyncio.wait_for(receive(), 10))
+    record.note(await asyncio.wait_for(receive(), SECONDS))
     for message in (text("late"), close()):
         try:
             await send(message)
@@ -303,7 +303,7 @@ async def receive_after(scope, receive, send, record):
     while (await receive())["type"] != "websocket.disconnect":
         pass
     try:
-        record.note((await asyncio.wait_for(receive(), 10))["type"])
+        record.note((await asyncio.wait_for(receive(), SECONDS))["type"])
     except TimeoutError:
         record.note("hangs")
     except Exception as exc:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.servers.process import environment, folder, free_port, require, running, unprivileged
+from support.servers.process import environment, folder, require, running, unprivileged
+from support.sockets import kept_port
 
 USER = "vivace"
 
@@ -38,7 +39,7 @@ def _program(name: str) -> str:
 def serve() -> Iterator[Postgres]:
     """Run a server with an empty cluster."""
     initdb, postgres = _program("initdb"), _program("postgres")
-    with folder("postgres") as path:
+    with folder("postgres") as path, kept_port() as port:
         data = path / "data"
         # The server refuses to run as root, so does initdb.
         subprocess.run(
@@ -52,7 +53,6 @@ def serve() -> Iterator[Postgres]:
             cwd=path,
             env=environment(),
         )
-        port = free_port()
         server = Postgres("127.0.0.1", port, str(path))
         command = [
             *unprivileged("postgres"),

@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-START_SECONDS = 20.0
+from support.patience import SECONDS
 
 
 def require(program: str | None, package: str, what: str) -> str:
@@ -59,14 +58,6 @@ def folder(user: str) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def free_port() -> int:
-    """A TCP port that was free a moment ago; the servers cannot be handed a socket."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def running(
     command: list[str], ready: Callable[[], bool], log: Path, stop: signal.Signals
@@ -89,7 +80,7 @@ def running(
             env=environment(),
         )
     try:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + SECONDS
         while not ready():
             if process.poll() is not None or time.monotonic() > deadline:
                 text = log.read_text(errors="replace")
@@ -101,7 +92,7 @@ def running(
             # runuser hands SIGTERM on to its child; to be sure the whole session gets it.
             os.killpg(process.pid, stop)
         try:
-            process.wait(10)
+            process.wait(SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -9,7 +9,8 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from support.servers.process import folder, free_port, require, running, unprivileged
+from support.servers.process import folder, require, running, unprivileged
+from support.sockets import kept_port
 
 # Its own user comes with the package; nobody is there always.
 USER = "nobody"
@@ -28,8 +29,8 @@ class Redis:
 def serve() -> Iterator[Redis]:
     """Run an empty server that keeps nothing on disk."""
     program = require(shutil.which("redis-server"), "redis-server", "the Redis server")
-    with folder(USER) as path:
-        server = Redis("127.0.0.1", free_port(), str(path / "socket"))
+    with folder(USER) as path, kept_port() as port:
+        server = Redis("127.0.0.1", port, str(path / "socket"))
         command = [
             *unprivileged(USER),
             *(program, "--bind", server.host, "--port", str(server.port)),
