@@ -47,6 +47,16 @@ _FORMAT_TAKES_DEBUG = "debug" in (format_helpers._format_callback_source.__kwdef
 _Ts = TypeVarTuple("_Ts")
 
 
+def seed_of(text: str) -> int | None:
+    """The seed of a schedule of chance; None if it is none."""
+    seed = int(text) if text.isascii() and text.isdigit() else -1
+    return seed if 0 <= seed < 1 << 64 else None
+
+
+#: The seed by which loops that are made from now on choose among ready tasks; see `vivace run`.
+fuzz_schedule: int | None = seed_of(os.environ.get("VIVACE_FUZZ_SCHEDULE", ""))
+
+
 class EventLoop(
     _native.Loop,
     ServingLoop,
@@ -129,6 +139,8 @@ class EventLoop(
             )
         self._make_self_pipe()
         _loops.add(self)
+        if fuzz_schedule is not None:
+            self._fuzz_schedule(fuzz_schedule)
         if _DIAGNOSTICS:
             from .see import _begin
 

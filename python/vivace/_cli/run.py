@@ -6,12 +6,15 @@ Only reads the command line. `vivace._default_loop` makes the loop asyncio's own
 
 from __future__ import annotations
 
+import os
+import sys
+
 from . import fail
 
-HELP = """usage: vivace run SCRIPT [ARGUMENT ...]
-       vivace run -m MODULE [ARGUMENT ...]
-       vivace run -c CODE [ARGUMENT ...]
-       vivace run - [ARGUMENT ...]
+HELP = """usage: vivace run [OPTION ...] SCRIPT [ARGUMENT ...]
+       vivace run [OPTION ...] -m MODULE [ARGUMENT ...]
+       vivace run [OPTION ...] -c CODE [ARGUMENT ...]
+       vivace run [OPTION ...] - [ARGUMENT ...]
 
 Run an asyncio program on vivace's loop, without changing it. Everything after the program's
 name belongs to the program: sys.argv, sys.path, __main__, exit status and tracebacks are what
@@ -23,6 +26,12 @@ they are under python.
   -           the program from standard input
 
 options:
+  --dev       look for more, at a price: owners of locks taken by hand, where coroutines were made
+  --races     tell of values that were read before an await and written over after it
+              (Python 3.12 or later; slows the program's own functions)
+  --fuzz-schedule[=SEED]
+              run tasks that are ready at the same time in an order of chance; the seed that is
+              printed repeats it
   -h, --help  show this text
 
 Options of the interpreter go to the interpreter: python -X dev -m vivace run SCRIPT"""
@@ -32,6 +41,10 @@ PROGRAM = "vivace run"
 
 def main(arguments: list[str]) -> int:
     """Run the program that the arguments name."""
+    given = arguments
+    arguments, problem = _take_options(arguments)
+    if problem:
+        return fail(PROGRAM, problem)
     if not arguments:
         return fail(PROGRAM, "no program; give a script, -m MODULE or -c CODE")
     first, *rest = arguments
@@ -51,6 +64,10 @@ def main(arguments: list[str]) -> int:
             f"no option {first} (see vivace run --help); the program's options go after its name",
         )
 
+    problem = _apply(given[: len(given) - len(arguments)])
+    if problem:
+        return fail(PROGRAM, problem)
+
     from vivace import _default_loop
 
     from . import program
@@ -65,3 +82,45 @@ def main(arguments: list[str]) -> int:
     else:
         return program.run_path(first, rest)
     return 0
+
+
+def _take_options(arguments: list[str]) -> tuple[list[str], str]:
+    """What follows our own options, and what is wrong with them."""
+    for index, word in enumerate(arguments):
+        name, equals, value = word.partition("=")
+        if name == "--fuzz-schedule":
+            from vivace import _loop
+
+            if equals and _loop.seed_of(value) is None:
+                return [], f"{word}: the seed is a whole number below 2**64"
+        elif word not in ("--dev", "--races"):
+            return arguments[index:], ""
+    return [], ""
+
+
+def _apply(options: list[str]) -> str:
+    """Does what the options ask for; what cannot be done.
+
+    They are left in the environment, so that child processes do the same.
+    """
+    if "--dev" in options and os.environ.get("VIVACE_DIAG") != "dev":
+        # The extension has read its settings when it was loaded: begin again.
+        sys.stdout.flush()
+        environment = os.environ | {"VIVACE_DIAG": "dev"}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+    if "--races" in options:
+        from vivace.see import _races
+
+        if not _races.available():
+            return _races.UNAVAILABLE
+        os.environ["VIVACE_RACES"] = "1"
+    for option in options:
+        name, equals, value = option.partition("=")
+        if name == "--fuzz-schedule":
+            from vivace import _loop
+
+            seed = _loop.seed_of(value) if equals else int.from_bytes(os.urandom(4), "big")
+            _loop.fuzz_schedule = seed
+            os.environ["VIVACE_FUZZ_SCHEDULE"] = str(seed)
+            print(f"{PROGRAM}: repeat this order by --fuzz-schedule={seed}", file=sys.stderr)
+    return ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from . import _deadlocks, _snapshot, _tick
 from ._settings import settings
 
@@ -19,3 +21,7 @@ def begin() -> None:
         return
     _tick.watches.append(_snapshot.watch)
     _deadlocks.begin(chosen.dev)
+    if os.environ.get("VIVACE_RACES") == "1":
+        from . import _races
+
+        _races.install()
