@@ -4,6 +4,21 @@
 //! |---|---|
 //! | `record` | one event: sixteen bytes |
 //! | `name` | functions, tasks, lines and reasons, each written once |
+//! | `file` | the file that a trace is recorded into |
+//! | `join` | puts together what belongs to one step |
+//! | `summary` | what the terminal says of a trace |
+//! | `page` | the page for browsers; the viewer is in `../../viewer` |
+//! | `perfetto`, `protobuf` | for ui.perfetto.dev |
+//! | `chrome` | for `chrome://tracing` |
+//! | `convert` | from the recorded file to one of the three |
 
+pub mod chrome;
+pub mod convert;
+pub mod file;
+pub mod join;
 pub mod name;
+pub mod page;
+pub mod perfetto;
+mod protobuf;
 pub mod record;
+pub mod summary;

@@ -1,0 +1,451 @@
+//! The trace for ui.perfetto.dev and `trace_processor`: a `perfetto.protos.Trace`.
+//!
+//! A process for each loop; in it a track for the loop (callbacks, waiting for events, collector,
+//! waiting for the GIL), a track for each task (running, ready, waiting), counters. Names are
+//! interned. An arrow leads from the step or callback that woke a task to the step that followed.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Write};
+
+use super::file::{Consumer, Head};
+use super::join::{Joiner, Step};
+use super::name::Name;
+use super::protobuf::Message;
+use super::record::{Actor, Kind, Record};
+
+/// The numbers of the fields, as in Perfetto's `.proto` files.
+mod field {
+    pub(super) const TRACE_PACKET: u32 = 1;
+    /// `TracePacket`
+    pub(super) mod packet {
+        pub(in super::super) const TIMESTAMP: u32 = 8;
+        pub(in super::super) const SEQUENCE: u32 = 10;
+        pub(in super::super) const TRACK_EVENT: u32 = 11;
+        pub(in super::super) const INTERNED_DATA: u32 = 12;
+        pub(in super::super) const SEQUENCE_FLAGS: u32 = 13;
+        pub(in super::super) const TRACK_DESCRIPTOR: u32 = 60;
+    }
+    /// `TrackDescriptor`
+    pub(super) mod track {
+        pub(in super::super) const UUID: u32 = 1;
+        pub(in super::super) const NAME: u32 = 2;
+        pub(in super::super) const PROCESS: u32 = 3;
+        pub(in super::super) const PARENT: u32 = 5;
+        pub(in super::super) const COUNTER: u32 = 8;
+    }
+    /// `ProcessDescriptor`
+    pub(super) mod process {
+        pub(in super::super) const PID: u32 = 1;
+        pub(in super::super) const COMMAND_LINE: u32 = 2;
+        pub(in super::super) const NAME: u32 = 6;
+    }
+    /// `TrackEvent`
+    pub(super) mod event {
+        pub(in super::super) const ANNOTATIONS: u32 = 4;
+        pub(in super::super) const TYPE: u32 = 9;
+        pub(in super::super) const NAME_ID: u32 = 10;
+        pub(in super::super) const TRACK: u32 = 11;
+        pub(in super::super) const COUNTER_VALUE: u32 = 30;
+        pub(in super::super) const DOUBLE_COUNTER_VALUE: u32 = 44;
+        pub(in super::super) const FLOWS: u32 = 47;
+        pub(in super::super) const LAST_FLOWS: u32 = 48;
+    }
+    /// `DebugAnnotation`
+    pub(super) mod annotation {
+        pub(in super::super) const TEXT: u32 = 6;
+        pub(in super::super) const NAME: u32 = 10;
+    }
+    /// `InternedData`, and `EventName` in it.
+    pub(super) mod interned {
+        pub(in super::super) const EVENT_NAMES: u32 = 2;
+        pub(in super::super) const ID: u32 = 1;
+        pub(in super::super) const NAME: u32 = 2;
+    }
+}
+
+/// `TrackEvent.Type`
+#[derive(Clone, Copy)]
+enum Type {
+    Begin = 1,
+    End = 2,
+    Instant = 3,
+    Counter = 4,
+}
+
+/// One writer of the file: names and their numbers are its own.
+const SEQUENCE: u64 = 1;
+const STATE_CLEARED: u64 = 1;
+const NEEDS_STATE: u64 = 2;
+
+/// What is said of all tasks: their numbers come before those of names.
+#[derive(Clone, Copy)]
+enum Word {
+    Running = 1,
+    Ready = 2,
+    Waiting = 3,
+    Poll = 4,
+    Gc = 5,
+    GilWait = 6,
+    Blocked = 7,
+    Cancelled = 8,
+    Missing = 9,
+    Short = 10,
+}
+
+const WORDS: [&str; 10] = [
+    "running",
+    "ready",
+    "waiting",
+    "waiting for events",
+    "garbage collection",
+    "waiting for the GIL",
+    "blocked",
+    "cancel asked for",
+    "events are missing",
+    "short steps",
+];
+
+const FIRST_NAME: u64 = 64;
+
+/// The tracks of a loop.
+#[derive(Clone, Copy)]
+enum Track {
+    Process,
+    Loop,
+    Ready,
+    Tasks,
+    Lag,
+    Task(u32),
+}
+
+impl Track {
+    fn uuid(self, event_loop: u16) -> u64 {
+        let number = match self {
+            Self::Process => 1,
+            Self::Loop => 2,
+            Self::Ready => 3,
+            Self::Tasks => 4,
+            Self::Lag => 5,
+            Self::Task(task) => 16 + u64::from(task),
+        };
+        (u64::from(event_loop) + 1) << 40 | number
+    }
+}
+
+/// A number that both ends of an arrow know.
+fn flow(task: u32, ready: u64) -> u64 {
+    (u64::from(task) << 40 ^ ready).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// What is known of a task.
+#[derive(Default)]
+struct About {
+    coroutine: u32,
+    name: u32,
+    site: u32,
+    described: bool,
+    /// A slice "waiting" is open.
+    waiting: bool,
+    ended: bool,
+}
+
+/// Writes the trace while the timeline passes.
+pub struct PerfettoWriter<W: Write> {
+    output: W,
+    joiner: Joiner,
+    names: HashMap<u32, Name>,
+    interned: HashSet<u32>,
+    tasks: HashMap<u32, About>,
+    loops: HashSet<u16>,
+    /// The arrows that begin in the step or callback that runs.
+    flows: HashMap<(u16, Actor), Vec<u64>>,
+    begin: u64,
+    pid: u32,
+    command: String,
+}
+
+impl<W: Write> PerfettoWriter<W> {
+    /// Writes what comes first.
+    pub fn new(output: W, head: &Head) -> io::Result<Self> {
+        let mut this = Self {
+            output,
+            joiner: Joiner::default(),
+            names: HashMap::new(),
+            interned: HashSet::new(),
+            tasks: HashMap::new(),
+            loops: HashSet::new(),
+            flows: HashMap::new(),
+            begin: head.begin,
+            pid: head.pid,
+            command: head.command.clone(),
+        };
+        let mut interned = Message::default();
+        for (number, word) in (1..).zip(WORDS) {
+            interned.message(field::interned::EVENT_NAMES, &event_name(number, word));
+        }
+        let mut packet = Message::default();
+        packet
+            .number(field::packet::SEQUENCE, SEQUENCE)
+            .number(field::packet::SEQUENCE_FLAGS, STATE_CLEARED)
+            .message(field::packet::INTERNED_DATA, &interned);
+        this.packet(&packet)?;
+        Ok(this)
+    }
+
+    fn packet(&mut self, packet: &Message) -> io::Result<()> {
+        let mut trace = Message::default();
+        trace.message(field::TRACE_PACKET, packet);
+        self.output.write_all(&trace.0)
+    }
+
+    fn describe(&mut self, track: &Message) -> io::Result<()> {
+        let mut packet = Message::default();
+        packet
+            .number(field::packet::SEQUENCE, SEQUENCE)
+            .message(field::packet::TRACK_DESCRIPTOR, track);
+        self.packet(&packet)
+    }
+
+    fn event(&mut self, time: u64, event: &Message) -> io::Result<()> {
+        let mut packet = Message::default();
+        packet
+            .number(field::packet::TIMESTAMP, time.saturating_sub(self.begin))
+            .number(field::packet::SEQUENCE, SEQUENCE)
+            .number(field::packet::SEQUENCE_FLAGS, NEEDS_STATE)
+            .message(field::packet::TRACK_EVENT, event);
+        self.packet(&packet)
+    }
+
+    fn describe_loop(&mut self, event_loop: u16) -> io::Result<()> {
+        if !self.loops.insert(event_loop) {
+            return Ok(());
+        }
+        let process = Track::Process.uuid(event_loop);
+        let mut about = Message::default();
+        // Perfetto merges processes of one number: another loop gets one that no process has.
+        let pid = u64::from(self.pid) + (u64::from(event_loop) << 24);
+        about
+            .number(field::process::PID, pid)
+            .text(field::process::COMMAND_LINE, &self.command)
+            .text(field::process::NAME, &format!("loop {event_loop}"));
+        let mut track = Message::default();
+        track.number(field::track::UUID, process).message(field::track::PROCESS, &about);
+        self.describe(&track)?;
+        for (kind, name) in [
+            (Track::Loop, "loop"),
+            (Track::Ready, "ready callbacks"),
+            (Track::Tasks, "tasks"),
+            (Track::Lag, "lag (ms)"),
+        ] {
+            let mut track = Message::default();
+            track
+                .number(field::track::UUID, kind.uuid(event_loop))
+                .number(field::track::PARENT, process)
+                .text(field::track::NAME, name);
+            if !matches!(kind, Track::Loop) {
+                track.message(field::track::COUNTER, &Message::default());
+            }
+            self.describe(&track)?;
+        }
+        Ok(())
+    }
+
+    fn describe_task(&mut self, event_loop: u16, task: u32) -> io::Result<()> {
+        self.describe_loop(event_loop)?;
+        let about = self.tasks.entry(task).or_default();
+        if std::mem::replace(&mut about.described, true) {
+            return Ok(());
+        }
+        let text = |number| self.names.get(&number).map(|name| name.text.clone());
+        let name = match (text(about.coroutine), text(about.name)) {
+            (Some(coroutine), Some(name)) => format!("{coroutine}: {name}"),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => format!("task {task}"),
+        };
+        let mut track = Message::default();
+        track
+            .number(field::track::UUID, Track::Task(task).uuid(event_loop))
+            .number(field::track::PARENT, Track::Process.uuid(event_loop))
+            .text(field::track::NAME, &name);
+        self.describe(&track)
+    }
+
+    /// The number of a name in events; it is written with the first.
+    fn intern(&mut self, number: u32) -> io::Result<u64> {
+        let id = FIRST_NAME + u64::from(number);
+        if self.interned.insert(number) {
+            let text = self.names.get(&number).map_or("?", |name| name.text.as_str());
+            let mut interned = Message::default();
+            interned.message(field::interned::EVENT_NAMES, &event_name(id, text));
+            let mut packet = Message::default();
+            packet
+                .number(field::packet::SEQUENCE, SEQUENCE)
+                .number(field::packet::SEQUENCE_FLAGS, NEEDS_STATE)
+                .message(field::packet::INTERNED_DATA, &interned);
+            self.packet(&packet)?;
+        }
+        Ok(id)
+    }
+
+    fn end(&mut self, track: u64, time: u64) -> io::Result<()> {
+        self.event(time, &bare(Type::End, track))
+    }
+
+    fn step(&mut self, step: &Step) -> io::Result<()> {
+        self.describe_task(step.event_loop, step.task)?;
+        let track = Track::Task(step.task).uuid(step.event_loop);
+        let about = self.tasks.entry(step.task).or_default();
+        let (waiting, ended) = (std::mem::take(&mut about.waiting), about.ended);
+        let annotations = [
+            ("function", self.place(about_name(&self.tasks, step.task, |about| about.coroutine))),
+            ("created", self.place(about_name(&self.tasks, step.task, |about| about.site))),
+        ];
+        if waiting {
+            self.end(track, step.ready)?;
+        }
+        if step.ready < step.begin {
+            self.event(step.ready, &named(Type::Begin, track, Word::Ready as u64))?;
+            self.end(track, step.begin)?;
+        }
+        let mut begin = named(Type::Begin, track, Word::Running as u64);
+        if step.waker != Actor::Nobody {
+            begin.fixed(field::event::LAST_FLOWS, flow(step.task, step.ready));
+        }
+        let actor = (step.event_loop, Actor::Task(step.task));
+        for flow in self.flows.remove(&actor).unwrap_or_default() {
+            begin.fixed(field::event::FLOWS, flow);
+        }
+        for (name, text) in annotations {
+            if let Some(text) = text {
+                let mut annotation = Message::default();
+                annotation.text(field::annotation::NAME, name).text(field::annotation::TEXT, &text);
+                begin.message(field::event::ANNOTATIONS, &annotation);
+            }
+        }
+        self.event(step.begin, &begin)?;
+        self.end(track, step.end)?;
+        if !ended {
+            let reason =
+                if step.reason == 0 { Word::Waiting as u64 } else { self.intern(step.reason)? };
+            self.event(step.end, &named(Type::Begin, track, reason))?;
+            self.tasks.entry(step.task).or_default().waiting = true;
+        }
+        Ok(())
+    }
+
+    fn place(&self, number: u32) -> Option<String> {
+        let name = self.names.get(&number)?;
+        Some(format!("{} {}:{}", name.text, name.file, name.line))
+    }
+
+    fn slice(&mut self, event_loop: u16, record: &Record, name: u64) -> io::Result<()> {
+        self.describe_loop(event_loop)?;
+        let track = Track::Loop.uuid(event_loop);
+        let mut begin = named(Type::Begin, track, name);
+        if record.kind == Kind::Callback {
+            let actor = (event_loop, Actor::Callback(record.subject));
+            for flow in self.flows.remove(&actor).unwrap_or_default() {
+                begin.fixed(field::event::FLOWS, flow);
+            }
+        }
+        self.event(record.time, &begin)?;
+        self.end(track, record.time + record.nanoseconds())
+    }
+
+    fn counter(&mut self, event_loop: u16, track: Track, time: u64, value: u32) -> io::Result<()> {
+        let mut event = bare(Type::Counter, track.uuid(event_loop));
+        event.number(field::event::COUNTER_VALUE, u64::from(value));
+        self.event(time, &event)
+    }
+
+    /// Writes the rest.
+    pub fn finish(mut self) -> io::Result<W> {
+        for step in self.joiner.finish() {
+            self.step(&step)?;
+        }
+        self.output.flush()?;
+        Ok(self.output)
+    }
+}
+
+fn about_name(tasks: &HashMap<u32, About>, task: u32, which: fn(&About) -> u32) -> u32 {
+    tasks.get(&task).map_or(0, which)
+}
+
+fn event_name(number: u64, text: &str) -> Message {
+    let mut name = Message::default();
+    name.number(field::interned::ID, number).text(field::interned::NAME, text);
+    name
+}
+
+fn bare(kind: Type, track: u64) -> Message {
+    let mut event = Message::default();
+    event.number(field::event::TYPE, kind as u64).number(field::event::TRACK, track);
+    event
+}
+
+fn named(kind: Type, track: u64, name: u64) -> Message {
+    let mut event = bare(kind, track);
+    event.number(field::event::NAME_ID, name);
+    event
+}
+
+impl<W: Write> Consumer for PerfettoWriter<W> {
+    fn name(&mut self, number: u32, name: &Name) -> io::Result<()> {
+        self.names.insert(number, name.clone());
+        Ok(())
+    }
+
+    fn record(&mut self, event_loop: u16, record: &Record) -> io::Result<()> {
+        // The end of a task is written inside its last step.
+        if record.kind == Kind::Ended {
+            self.tasks.entry(record.subject).or_default().ended = true;
+        }
+        if let Some(step) = self.joiner.take(event_loop, record) {
+            self.step(&step)?;
+        }
+        match record.kind {
+            Kind::Coroutine => {
+                self.tasks.entry(record.subject).or_default().coroutine = record.detail
+            }
+            Kind::Named => self.tasks.entry(record.subject).or_default().name = record.detail,
+            Kind::Site => self.tasks.entry(record.subject).or_default().site = record.detail,
+            Kind::Ready if record.actor() != Actor::Nobody => {
+                let flows = self.flows.entry((event_loop, record.actor())).or_default();
+                flows.push(flow(record.subject, record.time));
+            }
+            Kind::Callback => {
+                let name = self.intern(record.subject)?;
+                self.slice(event_loop, record, name)?;
+            }
+            Kind::Poll => self.slice(event_loop, record, Word::Poll as u64)?,
+            Kind::Gc => self.slice(event_loop, record, Word::Gc as u64)?,
+            Kind::GilWait => self.slice(event_loop, record, Word::GilWait as u64)?,
+            Kind::Block => self.slice(event_loop, record, Word::Blocked as u64)?,
+            Kind::Cancelled => {
+                self.describe_task(event_loop, record.subject)?;
+                let track = Track::Task(record.subject).uuid(event_loop);
+                self.event(record.time, &named(Type::Instant, track, Word::Cancelled as u64))?;
+            }
+            Kind::Queues => {
+                self.describe_loop(event_loop)?;
+                self.counter(event_loop, Track::Ready, record.time, record.subject)?;
+                self.counter(event_loop, Track::Tasks, record.time, record.detail)?;
+            }
+            Kind::Lag => {
+                self.describe_loop(event_loop)?;
+                let mut event = bare(Type::Counter, Track::Lag.uuid(event_loop));
+                event.double(field::event::DOUBLE_COUNTER_VALUE, record.nanoseconds() as f64 / 1e6);
+                self.event(record.time, &event)?;
+            }
+            Kind::Short | Kind::Dropped => {
+                self.describe_loop(event_loop)?;
+                let word = if record.kind == Kind::Short { Word::Short } else { Word::Missing };
+                let event = named(Type::Instant, Track::Loop.uuid(event_loop), word as u64);
+                self.event(record.time, &event)?;
+            }
+            Kind::Step | Kind::Ready | Kind::Wait | Kind::Created | Kind::Ended => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,287 @@
+// Tasks with their steps, loops with what they did, sums.
+
+/** What a waker's number means. */
+const actorTask = (/** @type {number} */ waker) => (waker !== 0 && waker % 2 === 0 ? waker / 2 : 0);
+const actorCallback = (/** @type {number} */ waker) => (waker % 2 === 1 ? (waker - 1) / 2 : 0);
+
+/** The first index whose value is above `limit`. */
+function firstAbove(/** @type {ArrayLike<number>} */ values, /** @type {number} */ limit, low = 0, high = values.length) {
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (values[middle] > limit) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+/** Things that follow each other, with sums of their lengths, so that any part is summed at once. */
+class Spans {
+  /** @param {Float64Array} begin @param {Float64Array} end @param {Uint32Array} [ids] */
+  constructor(begin, end, ids) {
+    this.begin = begin;
+    this.end = end;
+    this.ids = ids;
+    this.sums = new Float64Array(begin.length + 1);
+    for (let i = 0; i < begin.length; i++) this.sums[i + 1] = this.sums[i] + Math.max(0, end[i] - begin[i]);
+  }
+
+  get count() {
+    return this.begin.length;
+  }
+
+  /** How much of [from, to) is covered. */
+  covered(/** @type {number} */ from, /** @type {number} */ to) {
+    const first = firstAbove(this.end, from);
+    const last = firstAbove(this.begin, to, first);
+    if (first >= last) return 0;
+    let sum = this.sums[last] - this.sums[first];
+    sum -= Math.max(0, from - this.begin[first]);
+    sum -= Math.max(0, this.end[last - 1] - to);
+    return Math.max(0, sum);
+  }
+}
+
+class Task {
+  constructor(/** @type {number} */ number, /** @type {number} */ loop) {
+    this.number = number;
+    this.loop = loop;
+    this.coroutine = 0;
+    this.name = 0;
+    this.site = 0;
+    this.creator = 0;
+    this.created = NaN;
+    this.ended = NaN;
+    /** "ok", "failed", "cancelled", or empty while it lives. */
+    this.outcome = "";
+    /** @type {{time: number, by: number}[]} */
+    this.cancels = [];
+    /** Its steps are `model.order[first]` to `model.order[last - 1]`. */
+    this.first = 0;
+    this.last = 0;
+    /** Where it shows itself. */
+    this.from = 0;
+    this.to = 0;
+  }
+}
+
+class Model {
+  /** @param {ReturnType<typeof decode>} data @param {any} meta */
+  constructor({ names, steps, others }, meta) {
+    this.names = names;
+    this.steps = steps;
+    this.meta = meta;
+    /** @type {Map<number, Task>} */
+    this.tasks = new Map();
+    this.end = meta.summary.seconds * 1e9;
+    /** @type {{task: Task, steps: number[], times: Float64Array} | null} */
+    this.wakesOf = null;
+    this.orderSteps();
+    this.readOthers(others);
+    this.readLoops(others);
+    for (const task of this.tasks.values()) {
+      const one = task.first < task.last;
+      const begin = one ? this.ready(this.order[task.first]) : 0;
+      task.from = Number.isNaN(task.created) ? (one ? Math.min(begin, 0) : 0) : task.created;
+      task.to = Number.isNaN(task.ended) ? this.end : task.ended;
+      if (one) task.to = Math.max(task.to, this.stepEnd(this.order[task.last - 1]));
+    }
+    let busy = 0;
+    for (let i = 0; i < steps.count; i++) busy += steps.length[i];
+    this.sums = { steps: steps.count + this.short.steps, busy: busy + this.short.busy, tasks: this.tasks.size, callbacks: this.callbacks };
+  }
+
+  /** @param {number} step @returns {number} */
+  ready(step) {
+    return this.steps.begin[step] - this.steps.delay[step];
+  }
+
+  /** @param {number} step @returns {number} */
+  stepEnd(step) {
+    return this.steps.begin[step] + this.steps.length[step];
+  }
+
+  /** @param {number} number @returns {string} */
+  text(number) {
+    const name = this.names.get(number);
+    return name ? shown(name.text) : "";
+  }
+
+  /** @param {number} number @returns {string} file:line */
+  place(number) {
+    const name = this.names.get(number);
+    return name && name.file ? `${shown(name.file)}:${name.line}` : "";
+  }
+
+  /** @param {Task} task @returns {string} */
+  label(task) {
+    return this.text(task.name) || `Task ${task.number}`;
+  }
+
+  /** @param {number} waker @returns {string} */
+  actor(waker) {
+    const task = this.tasks.get(actorTask(waker));
+    if (task) return `${this.label(task)} ${this.text(task.coroutine)}`;
+    if (actorCallback(waker)) return `callback ${this.text(actorCallback(waker))}`;
+    return waker ? `task ${actorTask(waker)}` : "outside: timer, I/O or thread";
+  }
+
+  /** The step of a task that runs at a time, or ran last before it; -1 if there is none. */
+  stepAt(/** @type {Task} */ task, /** @type {number} */ time) {
+    let [low, high] = [task.first, task.last];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.steps.begin[this.order[middle]] <= time) low = middle + 1;
+      else high = middle;
+    }
+    return low > task.first ? low - 1 : -1;
+  }
+
+  /** The steps that a task has made ready, in the order of time. */
+  wakes(/** @type {Task} */ task) {
+    if (this.wakesOf?.task === task) return this.wakesOf;
+    const waker = task.number * 2;
+    const found = [];
+    for (let i = 0; i < this.steps.count; i++) if (this.steps.waker[i] === waker) found.push(i);
+    found.sort((a, b) => this.ready(a) - this.ready(b));
+    this.wakesOf = { task, steps: found, times: Float64Array.from(found, (step) => this.ready(step)) };
+    return this.wakesOf;
+  }
+
+  /** Steps by task, in the order of time: they come in the order of their ends. */
+  orderSteps() {
+    const { task, loop, count } = this.steps;
+    const counts = new Map();
+    for (let i = 0; i < count; i++) counts.set(task[i], (counts.get(task[i]) ?? 0) + 1);
+    let next = 0;
+    for (const [number, many] of counts) {
+      const made = new Task(number, 0);
+      made.first = made.last = next;
+      next += many;
+      this.tasks.set(number, made);
+    }
+    this.order = new Uint32Array(count);
+    for (let i = 0; i < count; i++) {
+      const its = this.tasks.get(task[i]);
+      its.loop = loop[i];
+      this.order[its.last++] = i;
+    }
+  }
+
+  /** @param {Others} others */
+  readOthers({ kind, time, subject, detail, loop, count }) {
+    this.callbacks = 0;
+    this.short = { steps: 0, busy: 0 };
+    const of = (/** @type {number} */ i) => {
+      let task = this.tasks.get(subject[i]);
+      if (!task) this.tasks.set(subject[i], (task = new Task(subject[i], loop[i])));
+      return task;
+    };
+    for (let i = 0; i < count; i++) {
+      switch (kind[i]) {
+        case KIND.created:
+          of(i).created = time[i];
+          of(i).creator = detail[i];
+          break;
+        case KIND.coroutine:
+          of(i).coroutine = detail[i];
+          break;
+        case KIND.named:
+          of(i).name = detail[i];
+          break;
+        case KIND.site:
+          of(i).site = detail[i];
+          break;
+        case KIND.ended:
+          of(i).ended = time[i];
+          of(i).outcome = ["ok", "failed", "cancelled"][detail[i]] ?? "";
+          break;
+        case KIND.cancelled:
+          of(i).cancels.push({ time: time[i], by: detail[i] });
+          break;
+        case KIND.short:
+          this.short.steps += subject[i];
+          this.short.busy += detail[i];
+          break;
+        case KIND.callback:
+          this.callbacks++;
+          break;
+      }
+    }
+  }
+
+  /** @param {Others} others */
+  readLoops(others) {
+    const { steps } = this;
+    const numbers = new Set();
+    for (let i = 0; i < steps.count; i++) numbers.add(steps.loop[i]);
+    for (let i = 0; i < others.count; i++) numbers.add(others.loop[i]);
+    this.loops = [...numbers].sort((a, b) => a - b).map((number) => {
+      const pick = (/** @type {number} */ kind) => {
+        const rows = [];
+        for (let i = 0; i < others.count; i++)
+          if (others.kind[i] === kind && others.loop[i] === number) rows.push(i);
+        rows.sort((a, b) => others.time[a] - others.time[b]);
+        return new Spans(
+          Float64Array.from(rows, (row) => others.time[row]),
+          Float64Array.from(rows, (row) => others.time[row] + others.detail[row]),
+          Uint32Array.from(rows, (row) => others.subject[row]),
+        );
+      };
+      const rows = [];
+      for (let i = 0; i < steps.count; i++) if (steps.loop[i] === number) rows.push(i);
+      return {
+        number,
+        steps: this.spansOf(this.outermost(rows)),
+        callbacks: pick(KIND.callback),
+        gc: pick(KIND.gc),
+        gilWait: pick(KIND.gilWait),
+        poll: pick(KIND.poll),
+        blocks: pick(KIND.block),
+      };
+    });
+    const limit = this.meta.blocked;
+    /** @type {{begin: number, end: number, loop: number, step: number, callback: number}[]} */
+    this.blocks = [];
+    for (const loop of this.loops) {
+      const add = (/** @type {Spans} */ spans, /** @type {boolean} */ isStep) => {
+        for (let i = 0; i < spans.count; i++)
+          if (spans.end[i] - spans.begin[i] >= limit)
+            this.blocks.push({
+              begin: spans.begin[i], end: spans.end[i], loop: loop.number,
+              step: isStep ? spans.ids[i] : -1, callback: isStep ? 0 : spans.ids[i],
+            });
+      };
+      add(loop.steps, true);
+      add(loop.callbacks, false);
+    }
+    this.blocks.sort((a, b) => a.begin - b.begin);
+  }
+
+  /** Steps in the order of time, without those inside another: first steps taken eagerly. */
+  outermost(/** @type {number[]} */ rows) {
+    const { begin } = this.steps;
+    let sorted = true;
+    for (let i = 1; i < rows.length && sorted; i++) sorted = begin[rows[i]] >= begin[rows[i - 1]];
+    if (!sorted) rows.sort((a, b) => begin[a] - begin[b]);
+    let end = -Infinity;
+    return rows.filter((row) => {
+      if (this.stepEnd(row) <= end && begin[row] < end) return false;
+      end = this.stepEnd(row);
+      return true;
+    });
+  }
+
+  /** @param {ArrayLike<number>} rows @returns {Spans} */
+  spansOf(rows) {
+    const begin = Float64Array.from(rows, (row) => this.steps.begin[row]);
+    const end = Float64Array.from(rows, (row) => this.stepEnd(row));
+    return new Spans(begin, end, Uint32Array.from(rows));
+  }
+
+  /** How much of a time the loops ran something, 0 to 1. */
+  utilisation(/** @type {number} */ from, /** @type {number} */ to) {
+    let busy = 0;
+    for (const loop of this.loops) busy += loop.steps.covered(from, to) + loop.callbacks.covered(from, to);
+    return Math.min(1, busy / (to - from) / Math.max(1, this.loops.length));
+  }
+}
