@@ -62,7 +62,9 @@ class Recorded:
     def write(self, path: Path, end: int, command: str = "made-up.py") -> None:
         """Write the file."""
         text = command.encode()
-        head = struct.pack("<8sIIQdQI", b"vivacetr", 1, 4711, self.begin, 0.0, 100_000_000, len(text))
+        head = struct.pack(
+            "<8sIIQdQI", b"vivacetr", 1, 4711, self.begin, 0.0, 100_000_000, len(text)
+        )
         with path.open("wb") as file:
             file.write(head + text)
             file.write(struct.pack("<BBHI", 1, 0, 0, len(self.names)) + self.names)
@@ -81,7 +83,9 @@ def program(steps: int, seed: int = 1) -> tuple[Recorded, int]:
     worker = made.name("worker", "/srv/app/jobs.py", 14)
     request = made.name("handle", "/srv/app/web.py", 88)
     main = made.name("main", "/srv/app/main.py", 5)
-    reasons = [made.name(text) for text in ("Queue.get", "Lock.acquire", "sleep", "StreamReader.read")]
+    reasons = [
+        made.name(text) for text in ("Queue.get", "Lock.acquire", "sleep", "StreamReader.read")
+    ]
     site = made.name("main", "/srv/app/main.py", 9)
     accept = made.name("accept", "/srv/app/web.py", 30)
     readable = made.name("<lambda>", "/srv/app/web.py", 31)
@@ -99,7 +103,9 @@ def program(steps: int, seed: int = 1) -> tuple[Recorded, int]:
             clock += idle
             made.record(CALLBACK, clock, readable, 3_000)
             if len(live) < 40:
-                task = made.create(clock + 1_000, request, f"GET /item/{made.tasks}", accept, readable | 1 << 31)
+                task = made.create(
+                    clock + 1_000, request, f"GET /item/{made.tasks}", accept, readable | 1 << 31
+                )
                 live[task] = chance.randrange(2, 9)
                 ready.append(task)
             for task in chance.sample(waiting, min(len(waiting), 3)):

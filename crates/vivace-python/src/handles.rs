@@ -162,6 +162,11 @@ impl Handle {
         self.cancelled.get()
     }
 
+    /// What it calls.
+    pub(crate) fn callback(&self) -> Option<Owned> {
+        self.callback.get()
+    }
+
     /// Whether the callback is a built-in method of one of our futures (`future.set_result`),
     /// which queues what it has to call instead of calling it.
     #[inline(always)]

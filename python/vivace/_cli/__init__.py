@@ -13,6 +13,7 @@ import sys
 COMMANDS = {
     "run": "run an asyncio program on vivace's loop, without changing it",
     "serve": "serve an ASGI application, with uvicorn's flags and more",
+    "trace": "run a program and write a timeline of what its tasks did",
     "explain": "tell what the code of a finding means",
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from . import fail
 
@@ -39,14 +40,20 @@ Options of the interpreter go to the interpreter: python -X dev -m vivace run SC
 PROGRAM = "vivace run"
 
 
-def main(arguments: list[str]) -> int:
-    """Run the program that the arguments name."""
+def main(arguments: list[str], name: str = PROGRAM, before: Callable[[], int] | None = None) -> int:
+    """Run the program that the arguments name.
+
+    Args:
+        arguments: The program and what belongs to it.
+        name: Who speaks when something is wrong with them.
+        before: What to do before the program; unless it answers 0, that is the exit status.
+    """
     given = arguments
     arguments, problem = _take_options(arguments)
     if problem:
-        return fail(PROGRAM, problem)
+        return fail(name, problem)
     if not arguments:
-        return fail(PROGRAM, "no program; give a script, -m MODULE or -c CODE")
+        return fail(name, "no program; give a script, -m MODULE or -c CODE")
     first, *rest = arguments
     if first in ("-h", "--help"):
         print(HELP)
@@ -57,21 +64,23 @@ def main(arguments: list[str]) -> int:
         if attached:
             rest.insert(0, attached)
         if not rest:
-            return fail(PROGRAM, f"{flag} needs {'a module' if flag == '-m' else 'code'} after it")
+            return fail(name, f"{flag} needs {'a module' if flag == '-m' else 'code'} after it")
     elif first.startswith("-") and first != "-":
         return fail(
-            PROGRAM,
-            f"no option {first} (see vivace run --help); the program's options go after its name",
+            name,
+            f"no option {first} (see {name} --help); the program's options go after its name",
         )
 
     problem = _apply(given[: len(given) - len(arguments)])
     if problem:
-        return fail(PROGRAM, problem)
+        return fail(name, problem)
 
     from vivace import _default_loop
 
     from . import program
 
+    if before is not None and (status := before()):
+        return status
     _default_loop.make_vivace_the_default()
     if flag == "-m":
         program.run_module(rest[0], rest[1:])

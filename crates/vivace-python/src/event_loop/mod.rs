@@ -43,6 +43,7 @@ use crate::ffi::{
 };
 use crate::handles::{AsHandle, TimerHandle};
 use crate::see::probe::LoopProbe;
+use crate::see::trace;
 use crate::transports::Transports;
 
 /// The descriptors of the operating system that a loop needs to wait and to be woken.
@@ -163,6 +164,11 @@ impl Loop {
     pub(crate) fn push(&self, entry: Entry) {
         if let Entry::Step(task) = &entry {
             task.see.ready(self.see.last());
+            if trace::is_on() {
+                trace::made_ready(self, task);
+            }
+        } else if trace::is_on() {
+            trace::queued(self, &entry);
         }
         self.ready.push(entry);
     }

@@ -16,7 +16,7 @@ use crate::ffi::{
 };
 use crate::future::core::ignore;
 use crate::handles::{self, AsHandle};
-use crate::see::{probe, tick};
+use crate::see::{probe, tick, trace};
 use crate::task::{current, step};
 
 /// The longest wait, in seconds, as in asyncio: a day.
@@ -268,14 +268,26 @@ fn queue_due_timers(this: &Instance<Loop>) -> Result<()> {
 fn run(this: &Instance<Loop>, entry: Entry) -> Result<()> {
     if let Entry::Step(task) = &entry {
         this.see.begin_step(&task.see, task.object().address());
+        if trace::is_on() {
+            trace::stepping(this, task);
+        }
         let outcome = run_maybe_timed(this, &entry);
-        this.see.end_step(&task.see);
+        let took = this.see.end_step(&task.see);
+        if trace::is_on() {
+            trace::stepped(this, task, this.see.last(), took);
+        }
         return outcome;
     }
     let (kind, address) = entry.described();
     this.see.begin(kind, address, 0);
+    if trace::is_on() {
+        trace::calling(this, &entry);
+    }
     let outcome = run_maybe_timed(this, &entry);
-    this.see.end();
+    let took = this.see.end();
+    if trace::is_on() {
+        trace::called(this, this.see.last(), took);
+    }
     outcome
 }
 

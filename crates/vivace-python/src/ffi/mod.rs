@@ -10,6 +10,7 @@
 //! | `answer` | what a method may answer |
 //! | `edge` | entry points from C: errors and panics |
 //! | `class`, `gc`, `freelist`, `nesting` | native classes |
+//! | `code` | what coroutines and functions run, without running any of it |
 //! | `coroutine` | driving coroutines, `StopIteration` |
 //! | `suspended` | the frames of suspended coroutines |
 //! | `context` | `contextvars` |
@@ -35,6 +36,7 @@ pub(crate) mod asgi_names;
 pub(crate) mod bytes;
 pub(crate) mod call;
 pub(crate) mod class;
+pub(crate) mod code;
 pub(crate) mod context;
 pub(crate) mod coroutine;
 pub(crate) mod descriptor;

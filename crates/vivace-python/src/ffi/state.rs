@@ -42,6 +42,9 @@ names! {
     get_extra_info, getpeercert, pause_reading, peercert, pending, read, resume_reading,
     server_hostname, server_side, ssl_object, tls_context = "sslcontext", unwrap, wrap_bio, write,
     get_write_buffer_size,
+    cr_await, cr_code, gi_code, gi_yieldfrom, co_qualname, co_filename, co_firstlineno,
+    code = "__code__", func = "__func__", partial_func = "func", qualname = "__qualname__", file =
+    "__file__",
 }
 
 /// Objects of the standard library.

@@ -62,15 +62,64 @@ const UNIT: isize = 2;
 /// Reads the frame, or says that there is nothing to read: another type, not suspended, or an
 /// interpreter whose structs are not those that this was written for.
 pub(crate) fn read(object: &Object) -> Option<Suspended> {
-    if cfg!(Py_GIL_DISABLED) {
-        return None;
-    }
-    let class = object.class_ptr();
     // SAFETY: the addresses of static types; the sizes are read from live types. A generator of
     // this length begins with the fields of its version, and the frame's state, read first, says
     // that nobody runs it: this thread holds the GIL, and keeps it until everything is read. The
     // number of variables and the height of the stack are compared with what the code says before
     // anything between them is read.
+    unsafe {
+        let (frame, code) = frame_of(object)?;
+        let globals = frame.add(layout::GLOBALS).cast::<*mut ffi::PyObject>().read();
+        let names = code.cast::<u8>().add(NAMES).cast::<*mut ffi::PyObject>().read();
+        if globals.is_null() || names.is_null() || ffi::PyTuple_CheckExact(names) == 0 {
+            return None;
+        }
+        let count = code.cast::<u8>().add(layout::LOCAL_COUNT);
+        let depth = count.sub(STACK_SIZE_BEFORE_COUNT).cast::<c_int>().read();
+        let count = count.cast::<c_int>().read();
+        if count < 0 || depth < 0 || ffi::PyTuple_GET_SIZE(names) != count as ffi::Py_ssize_t {
+            return None;
+        }
+        let first = frame.add(VARIABLES).cast::<usize>();
+        let top = stack_top(frame, first);
+        if top < count as isize || top > (count + depth) as isize {
+            return None;
+        }
+        let slot = |index: isize| untagged(first.offset(index).read());
+        let owned = |pointer: *mut ffi::PyObject| Object::from_ptr(pointer).new_ref();
+        let (last_instruction, line) = position(frame, code);
+        Some(Suspended {
+            code: owned(code),
+            globals: owned(globals),
+            last_instruction,
+            line,
+            names: owned(names),
+            variables: (0..count as isize).map(|index| slot(index).map(owned)).collect(),
+            stack: (count as isize..top).map(|index| slot(index).map(owned)).collect(),
+        })
+    }
+}
+
+/// The line that a suspended frame stands on.
+pub(crate) fn line(object: &Object) -> Option<u32> {
+    // SAFETY: `frame_of` answers for both pointers.
+    let (_, line) = unsafe {
+        let (frame, code) = frame_of(object)?;
+        position(frame, code)
+    };
+    u32::try_from(line).ok()
+}
+
+/// The frame of a suspended generator, and its code.
+///
+/// # Safety
+/// They are used before anything runs that could end the suspension.
+unsafe fn frame_of(object: &Object) -> Option<(*const u8, *mut ffi::PyObject)> {
+    if cfg!(Py_GIL_DISABLED) {
+        return None;
+    }
+    let class = object.class_ptr();
+    // SAFETY: as in `read`.
     unsafe {
         let known = class == &raw mut ffi::PyCoro_Type
             || class == &raw mut ffi::PyGen_Type
@@ -95,37 +144,22 @@ pub(crate) fn read(object: &Object) -> Option<Suspended> {
         if ffi::Py_TYPE(code) != &raw mut ffi::PyCode_Type {
             return None;
         }
-        let globals = frame.add(layout::GLOBALS).cast::<*mut ffi::PyObject>().read();
-        let names = code.cast::<u8>().add(NAMES).cast::<*mut ffi::PyObject>().read();
-        if globals.is_null() || names.is_null() || ffi::PyTuple_CheckExact(names) == 0 {
-            return None;
-        }
-        let count = code.cast::<u8>().add(layout::LOCAL_COUNT);
-        let depth = count.sub(STACK_SIZE_BEFORE_COUNT).cast::<c_int>().read();
-        let count = count.cast::<c_int>().read();
-        if count < 0 || depth < 0 || ffi::PyTuple_GET_SIZE(names) != count as ffi::Py_ssize_t {
-            return None;
-        }
-        let first = frame.add(VARIABLES).cast::<usize>();
-        let top = stack_top(frame, first);
-        if top < count as isize || top > (count + depth) as isize {
-            return None;
-        }
-        let slot = |index: isize| untagged(first.offset(index).read());
-        let owned = |pointer: *mut ffi::PyObject| Object::from_ptr(pointer).new_ref();
+        Some((frame, code))
+    }
+}
+
+/// The last instruction, and its line.
+///
+/// # Safety
+/// Both are of `frame_of`.
+unsafe fn position(frame: *const u8, code: *mut ffi::PyObject) -> (isize, c_int) {
+    // SAFETY: fields of the frame and of its code, by the caller's promise.
+    unsafe {
         let start = code.cast::<u8>().offset(ffi::PyCode_Type.tp_basicsize);
         let instruction = frame.add(INSTRUCTION).cast::<*const u8>().read();
         let last_instruction = instruction as isize - start as isize;
         let line = ffi::PyCode_Addr2Line(code.cast(), last_instruction as c_int);
-        Some(Suspended {
-            code: owned(code),
-            globals: owned(globals),
-            last_instruction,
-            line,
-            names: owned(names),
-            variables: (0..count as isize).map(|index| slot(index).map(owned)).collect(),
-            stack: (count as isize..top).map(|index| slot(index).map(owned)).collect(),
-        })
+        (last_instruction, line)
     }
 }
 

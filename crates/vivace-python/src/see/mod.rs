@@ -7,6 +7,7 @@
 //! | `probe` | what the loop and its tasks note while they run |
 //! | `numbers` | the numbers as Python reads them |
 //! | `ring` | the file of this process, which others read |
+//! | `trace` | what is recorded while a trace runs |
 //! | `tick` | what is called once a second |
 //! | `heard` | findings kept for the plugin for pytest |
 //! | `value_stack` | the frames of suspended coroutines, for `vivace.see` |
@@ -20,6 +21,7 @@ pub(crate) mod numbers;
 pub(crate) mod probe;
 pub(crate) mod ring;
 pub(crate) mod tick;
+pub(crate) mod trace;
 mod value_stack;
 
 use std::sync::OnceLock;
@@ -88,6 +90,7 @@ fn see_codes() -> Vec<(&'static str, &'static str, &'static str)> {
 /// Adds the functions of the diagnostics to the module.
 pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     live::begin_calibration();
+    trace::functions::add(module)?;
     module.add_function(wrap_pyfunction!(see_report, module)?)?;
     module.add_function(wrap_pyfunction!(see_settings, module)?)?;
     module.add_function(wrap_pyfunction!(see_codes, module)?)?;

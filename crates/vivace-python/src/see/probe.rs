@@ -9,9 +9,11 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::fence;
 
 use vivace_see::live::{Kind, Page, Phase, Scale, add, count, word};
+use vivace_see::trace::record::Actor;
 use vivace_sys::clock::{ticks, unix_seconds_exact};
 
 use super::tick::Ticking;
+use super::trace::{self, Lane, TaskLane};
 use super::{live, ring, settings};
 use crate::ffi::Visitor;
 
@@ -26,6 +28,7 @@ pub(crate) struct LoopProbe {
     /// The counter when busy time was last added up.
     counted: Cell<u64>,
     pub(super) ticking: Ticking,
+    pub(super) trace: Lane,
 }
 
 impl Default for LoopProbe {
@@ -37,6 +40,7 @@ impl Default for LoopProbe {
             turn: Cell::new(0),
             counted: Cell::new(0),
             ticking: Ticking::default(),
+            trace: Lane::default(),
         }
     }
 }
@@ -161,6 +165,9 @@ impl LoopProbe {
         let Some(page) = self.page.get() else { return };
         add(&page[word::ITERATIONS], 1);
         page[word::READY].store(ready as u64, Relaxed);
+        if trace::is_on() {
+            trace::turning(self, ready);
+        }
     }
 
     /// The callbacks of a turn have run: those that they made ready wait from now on.
@@ -196,6 +203,9 @@ impl LoopProbe {
         let began = self.counted.replace(now);
         add(&page[word::IDLE], self.since(began, returned));
         add(&page[word::GIL_WAIT], self.since(returned, now));
+        if trace::is_on() {
+            trace::waited(self, began, returned, now);
+        }
         page[word::BEGIN].store(now, Relaxed);
         self.turn.set(now);
         page[word::PHASE].store(Phase::Running as u64, Relaxed);
@@ -238,14 +248,15 @@ impl LoopProbe {
         took
     }
 
-    /// A step has ended.
+    /// A step has ended; the answer is how many ticks it took.
     #[inline(always)]
-    pub(crate) fn end_step(&self, task: &TaskProbe) {
-        let Some(page) = self.page.get() else { return };
+    pub(crate) fn end_step(&self, task: &TaskProbe) -> u64 {
+        let Some(page) = self.page.get() else { return 0 };
         let took = self.end();
         add(&page[word::STEPS], 1);
         task.busy.set(task.busy.get().wrapping_add(took));
         task.steps.set(task.steps.get().wrapping_add(1));
+        took
     }
 
     /// A task is about to take its first step inside what runs; give the answer to `leave_step`.
@@ -256,14 +267,17 @@ impl LoopProbe {
             current: page[word::CURRENT].load(Relaxed),
             task: page[word::TASK].load(Relaxed),
             begin: ticks(),
+            actor: self.trace.take_over(task.id.get()),
         };
         self.begin(Kind::Step, address, task.id.get());
         interrupted
     }
 
-    /// The first step of the task has ended, and what it interrupted goes on.
-    pub(crate) fn leave_step(&self, task: &TaskProbe, interrupted: &Interrupted) {
-        let Some(page) = self.page.get() else { return };
+    /// The first step of the task has ended, and what it interrupted goes on; the answer is how
+    /// many ticks it took.
+    pub(crate) fn leave_step(&self, task: &TaskProbe, interrupted: &Interrupted) -> u64 {
+        let Some(page) = self.page.get() else { return 0 };
+        self.trace.give_back(interrupted.actor);
         let took = ticks().saturating_sub(interrupted.begin);
         task.busy.set(task.busy.get().wrapping_add(took));
         task.steps.set(task.steps.get().wrapping_add(1));
@@ -272,6 +286,7 @@ impl LoopProbe {
         page[word::CURRENT].store(interrupted.current, Relaxed);
         page[word::TASK].store(interrupted.task, Relaxed);
         add(&page[word::SEQUENCE], 1);
+        took
     }
 
     /// A task was made.
@@ -303,12 +318,18 @@ pub(crate) fn wait_returned(page: Option<&'static Page>) -> u64 {
 }
 
 /// What was running when a task took its first step at once.
-#[derive(Default)]
 pub(crate) struct Interrupted {
     kind: u64,
     current: u64,
     task: u64,
-    begin: u64,
+    pub(crate) begin: u64,
+    actor: Actor,
+}
+
+impl Default for Interrupted {
+    fn default() -> Self {
+        Self { kind: 0, current: 0, task: 0, begin: 0, actor: Actor::Nobody }
+    }
 }
 
 /// In each task.
@@ -325,6 +346,7 @@ pub(crate) struct TaskProbe {
     /// Ticks between becoming ready and running, at most.
     longest_delay: Cell<u64>,
     steps: Cell<u64>,
+    pub(super) trace: TaskLane,
 }
 
 impl TaskProbe {

@@ -4,6 +4,7 @@ use super::Task;
 use crate::ffi::{Args, Instance, Object, Owned, Result, imports, names, text};
 use crate::future::Future;
 use crate::future::await_iter::core_of;
+use crate::see::trace;
 
 /// `cancel(msg=None)`: asks whatever it waits for to cancel, or throws at its next step.
 pub(super) fn cancel(this: &Instance<Task>, args: &Args<'_>) -> Result<Owned> {
@@ -17,6 +18,9 @@ pub(super) fn cancel_task(this: &Instance<Task>, message: Option<&Object>) -> Re
         return Ok(false);
     }
     this.cancel_requests.set(this.cancel_requests.get() + 1);
+    if trace::is_on() {
+        this.in_trace(trace::cancelled);
+    }
     if let Some(waits_for) = this.waits_for.get() {
         if cancel_waited(&waits_for, message)? {
             return Ok(true);

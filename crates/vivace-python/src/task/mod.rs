@@ -28,6 +28,7 @@ use crate::ffi::{
 use crate::future::FutureLike;
 use crate::future::core::Core;
 use crate::see::probe::TaskProbe;
+use crate::see::trace;
 
 pub(crate) use methods::make_class;
 
@@ -221,6 +222,9 @@ fn init(this: &Instance<Task>, args: &Args<'_>) -> Result<()> {
 
 /// Queues the first step, or takes it.
 fn begin(task: &Instance<Task>, start: Start) -> Result<()> {
+    if trace::is_on() {
+        task.in_trace(trace::created);
+    }
     if start == Start::Eager && current::loop_is_running(task)? {
         return step::start_eagerly(task);
     }
@@ -298,10 +302,31 @@ impl Instance<Task> {
         let name = if text::is_str(name) { name.new_ref() } else { text::str_of(name)? };
         self.name.set(name);
         self.name_kind.set(Name::Given);
+        if trace::is_on() {
+            self.in_trace(trace::named);
+        }
         Ok(())
     }
 
-    fn name(&self) -> Result<Owned> {
+    /// Tells the trace of something that happened to the task.
+    #[cold]
+    fn in_trace(&self, what: fn(&Loop, &Self)) {
+        if let Some(event_loop) = self.core.native_loop() {
+            what(&event_loop, self);
+        }
+    }
+
+    /// What it runs, while it does.
+    pub(crate) fn coroutine(&self) -> Option<Owned> {
+        self.coroutine.get()
+    }
+
+    /// The future that it waits for.
+    pub(crate) fn waited(&self) -> Option<Owned> {
+        self.waits_for.get()
+    }
+
+    pub(crate) fn name(&self) -> Result<Owned> {
         if let Name::Number(number) = self.name_kind.replace(Name::Given) {
             self.name.set(text::string(&format!("Task-{number}"))?);
         }
@@ -313,6 +338,9 @@ impl Instance<Task> {
     fn note_end(&self, outcome: usize) {
         if let Some(event_loop) = self.core.native_loop() {
             event_loop.see.ended(outcome);
+            if trace::is_on() {
+                trace::ended(&event_loop, self, outcome);
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use crate::future::FutureLike;
 use crate::future::await_iter::core_of;
 use crate::future::callbacks::Callback;
 use crate::future::core::Core;
+use crate::see::trace;
 
 /// A task whose turn has come: its first step, a `yield`, or what it waits for has ended.
 #[inline(always)]
@@ -74,8 +75,13 @@ pub(super) fn step_as_callback(task: &Instance<Task>, exception: Option<Owned>) 
     if let Some(native) = event_loop.downcast::<Loop>() {
         if native.is_running() {
             current::show(native, task)?;
+            let interrupted = native.see.enter_step(&task.see, task.object().address());
             let outcome = step(task, exception);
             coroutine::forget_stop_value();
+            let took = native.see.leave_step(&task.see, &interrupted);
+            if trace::is_on() {
+                trace::stepped_as_callback(native, task, interrupted.begin + took, took);
+            }
             return outcome;
         }
     }
@@ -116,7 +122,10 @@ pub(super) fn start_eagerly(task: &Instance<Task>) -> Result<()> {
     .map_err(Raised::fetch);
     let restored = current::put_back(&event_loop, before.as_deref());
     if let (Some(native), Some(interrupted)) = (native, &interrupted) {
-        native.see.leave_step(&task.see, interrupted);
+        let took = native.see.leave_step(&task.see, interrupted);
+        if trace::is_on() {
+            trace::stepped_inside(native, task, interrupted.begin + took, took);
+        }
         drop(native.shown.replace(shown));
     }
     if !task.core().is_pending() {

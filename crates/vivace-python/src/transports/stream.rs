@@ -321,6 +321,11 @@ impl Instance<Stream> {
         }
     }
 
+    /// The protocol.
+    pub(crate) fn protocol(&self) -> Owned {
+        self.protocol.get_or_none()
+    }
+
     /// Changes the protocol, also in mid-stream.
     pub(super) fn set_protocol(&self, protocol: &Object) -> Result<()> {
         self.incoming.kind.set(if protocol.exact::<TlsProtocol>().is_some() {

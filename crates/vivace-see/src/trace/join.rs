@@ -26,10 +26,20 @@ pub struct Step {
     pub reason: u32,
 }
 
+/// When a task was made ready, and by whom.
+type Wake = (u64, Actor);
+
+/// A task that makes itself ready has its next wake-up before the record of its step.
+#[derive(Clone, Copy, Debug)]
+struct Woken {
+    first: Wake,
+    next: Option<Wake>,
+}
+
 /// Who had the steps before, and are still without their next.
 #[derive(Debug, Default)]
 pub struct Joiner {
-    woken: HashMap<u32, (u64, Actor)>,
+    woken: HashMap<u32, Woken>,
     /// The last step of each loop, until the record after it.
     last: Vec<Option<Step>>,
 }
@@ -49,11 +59,15 @@ impl Joiner {
                 }
             }
             Kind::Ready => {
-                self.woken.insert(record.subject, (record.time, record.actor()));
+                let wake = (record.time, record.actor());
+                self.woken
+                    .entry(record.subject)
+                    .and_modify(|woken| woken.next = Some(wake))
+                    .or_insert(Woken { first: wake, next: None });
             }
             Kind::Step => {
                 let (ready, waker) =
-                    self.woken.remove(&record.subject).unwrap_or((record.time, Actor::Nobody));
+                    wake(&mut self.woken, record).unwrap_or((record.time, Actor::Nobody));
                 let step = Step {
                     event_loop,
                     task: record.subject,
@@ -80,9 +94,40 @@ impl Joiner {
     }
 }
 
+/// What woke the task for a step.
+fn wake(tasks: &mut HashMap<u32, Woken>, step: &Record) -> Option<Wake> {
+    let woken = tasks.remove(&step.subject)?;
+    if woken.first.0 > step.time {
+        // It happened inside the step, of whose own wake-up nothing is known.
+        tasks.insert(step.subject, woken);
+        return None;
+    }
+    if let Some(next) = woken.next {
+        tasks.insert(step.subject, Woken { first: next, next: None });
+    }
+    Some(woken.first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_task_may_make_itself_ready() {
+        let mut joiner = Joiner::default();
+        let records = [
+            Record::new(Kind::Ready, 12, 1, Actor::Task(1).bits()),
+            Record::slice(Kind::Step, 10, 13, 1),
+            Record::new(Kind::Ready, 21, 1, Actor::Task(1).bits()),
+            Record::slice(Kind::Step, 20, 23, 1),
+            Record::slice(Kind::Step, 30, 33, 1),
+        ];
+        let mut steps: Vec<_> =
+            records.iter().filter_map(|record| joiner.take(0, record)).collect();
+        steps.extend(joiner.finish());
+        let ready: Vec<_> = steps.iter().map(|step| (step.ready, step.begin)).collect();
+        assert_eq!(ready, [(10, 10), (12, 20), (21, 30)]);
+    }
 
     #[test]
     fn a_step_knows_who_woke_it_and_what_it_waits_for() {

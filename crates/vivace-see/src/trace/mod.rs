@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `record` | one event: sixteen bytes |
 //! | `name` | functions, tasks, lines and reasons, each written once |
+//! | `recorder` | takes events while a trace runs |
 //! | `file` | the file that a trace is recorded into |
 //! | `join` | puts together what belongs to one step |
 //! | `summary` | what the terminal says of a trace |
@@ -21,4 +22,5 @@ pub mod page;
 pub mod perfetto;
 mod protobuf;
 pub mod record;
+pub mod recorder;
 pub mod summary;

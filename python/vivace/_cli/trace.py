@@ -1,0 +1,227 @@
+"""`vivace trace`: records what a program does, and writes a timeline.
+
+Only reads the command line and ends the trace; what is recorded is told in
+``crates/vivace-see/src/trace``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shlex
+import sys
+from typing import Any
+
+from vivace import _native
+
+from . import fail
+
+HELP = """usage: vivace trace [-o FILE] SCRIPT [ARGUMENT ...]
+       vivace trace [-o FILE] -m MODULE [ARGUMENT ...]
+       vivace trace [-o FILE] -c CODE [ARGUMENT ...]
+       vivace trace [-o FILE] RECORDING.part
+
+Run a program as `vivace run` does, record each step of each task, and write a timeline when the
+program ends. While it runs, what is recorded goes to FILE.part; if the program is killed, make a
+timeline of that with the last form.
+
+  -o FILE        where to: .html (a page that needs nothing else), .pftrace (ui.perfetto.dev),
+                 .json (chrome://tracing); trace.html by default
+  --limit SIZE   record at most so much: 500M, 2G; 1G by default. What is beyond it is counted
+  -h, --help     show this text
+
+Everything after the program's name belongs to the program."""
+
+PROGRAM = "vivace trace"
+
+SUFFIXES = (".html", ".htm", ".pftrace", ".perfetto-trace", ".json")
+
+#: What a recording begins with.
+MAGIC = b"vivacetr"
+
+
+class Mistake(Exception):
+    """The command line is wrong; the text says how."""
+
+
+class Options:
+    """What stands before the program's name."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.output = "trace.html"
+        self.limit = 1 << 30
+        self.help = False
+        rest = list(arguments)
+
+        def value(flag: str, attached: str) -> str:
+            if attached:
+                return attached
+            if not rest:
+                raise Mistake(f"{flag} needs a value after it")
+            return rest.pop(0)
+
+        while rest:
+            word = rest[0]
+            name, _, attached = word.partition("=")
+            if word in ("-h", "--help"):
+                self.help = True
+                return
+            if name in ("-o", "--output"):
+                del rest[0]
+                self.output = value(name, attached)
+            elif word.startswith("-o") and not word.startswith("--"):
+                del rest[0]
+                self.output = word[2:]
+            elif name == "--limit":
+                del rest[0]
+                self.limit = size(value(name, attached))
+            else:
+                break
+        self.program = rest
+        if not self.output.endswith(SUFFIXES):
+            raise Mistake(f"{self.output}: traces are .html, .pftrace or .json")
+
+
+def size(text: str) -> int:
+    """A number of bytes: ``500M``, ``2G``."""
+    number, unit = text[:-1], text[-1:].upper()
+    factors = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    if unit not in factors:
+        number, unit = text, ""
+    try:
+        found = int(float(number) * factors.get(unit, 1))
+    except (ValueError, OverflowError):
+        found = 0
+    if found <= 0:
+        raise Mistake(f"--limit {text}: it takes a size such as 500M or 2G")
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    """Trace the program that the arguments name."""
+    try:
+        options = Options(arguments)
+    except Mistake as mistake:
+        return fail(PROGRAM, str(mistake))
+    if options.help:
+        print(HELP)
+        return 0
+    if not options.program:
+        return fail(PROGRAM, "no program; give a script, -m MODULE or -c CODE")
+    first = options.program[0]
+    if is_recording(first):
+        return convert(first, options.output, keep=True)
+    from . import run
+
+    command = shlex.join(options.program)
+    return run.main(options.program, PROGRAM, lambda: begin(options.output, command, options.limit))
+
+
+def is_recording(path: str) -> bool:
+    """Whether a file is what a trace is recorded into."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def begin(output: str, command: str, limit: int) -> int:
+    """Begin to record; the program's end ends it. The answer is an exit status, 0 if it began."""
+    output = os.path.abspath(output)
+    recording = f"{output}.part"
+    try:
+        # What an earlier trace left behind: nobody can want both under one name.
+        if is_recording(recording):
+            os.unlink(recording)
+        _native.see_trace_begin(recording, command, limit)
+    except OSError as error:
+        return fail(PROGRAM, f"cannot write {recording}: {error.strerror or error}")
+    except RuntimeError as error:
+        return fail(PROGRAM, str(error))
+    process = os.getpid()
+
+    def end() -> None:
+        # A child that was forked ends without one.
+        if os.getpid() == process:
+            status = finish(recording, output)
+            if status:
+                sys.stderr.flush()
+                os._exit(status)
+
+    # Runs after everything that the program registers, and after its threads.
+    atexit.register(end)
+    os.register_at_fork(after_in_child=_native.see_trace_forget)
+    return 0
+
+
+def finish(recording: str, output: str) -> int:
+    """Write the timeline of what was recorded."""
+    try:
+        _native.see_trace_end()
+    except OSError as error:
+        return fail(PROGRAM, f"cannot write {recording}: {error.strerror or error}")
+    return convert(recording, output, keep=False)
+
+
+def convert(recording: str, output: str, *, keep: bool) -> int:
+    """Make a timeline of a recording, and say what is in it."""
+    try:
+        summary = json.loads(_native.see_trace_convert(recording, output))
+        size = os.stat(output).st_size
+        if not keep:
+            os.unlink(recording)
+    except OSError as error:
+        return fail(PROGRAM, f"cannot make {output} of {recording}: {error.strerror or error}")
+    print("\n".join(report(summary, output, size)), file=sys.stderr)
+    return 0
+
+
+def report(summary: dict[str, Any], output: str, size: int) -> list[str]:
+    """Two lines about a trace."""
+    counts = f"{grouped(summary['tasks'])} tasks, {grouped(summary['counted_steps'])} steps"
+    name = os.path.relpath(output)
+    shown = output if name.startswith("..") else name
+    hint = ", open it in any browser" if output.endswith((".html", ".htm")) else ""
+    if output.endswith((".pftrace", ".perfetto-trace")):
+        hint = ", open it in ui.perfetto.dev"
+    lines = [
+        f"traced {summary['seconds']:.3g} s: {counts}, {grouped(summary['dropped'])} events dropped"
+        f" -> {shown} ({bytes_text(size)}){hint}"
+    ]
+    if summary["steps"]:
+        longest, delay = summary["longest_step"], summary["longest_delay"]
+        hit = summary["delayed_tasks"]
+        lines.append(
+            f"longest step {seconds(longest['seconds'])} {place(longest)} | "
+            f"longest ready delay {seconds(delay['seconds'])} ({grouped(hit)} "
+            f"task{'s' if hit != 1 else ''} hit) | loop {summary['utilisation']:.0%} busy"
+        )
+    else:
+        lines.append("no task took a step on vivace's loop")
+    return lines
+
+
+def place(longest: dict[str, Any]) -> str:
+    """A function and where it stands."""
+    text = f"{longest['function'] or '?'}()"
+    return f"{text} {longest['file']}:{longest['line']}" if longest["file"] else text
+
+
+def seconds(value: float) -> str:
+    """A duration with its unit."""
+    for factor, unit in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if value >= factor:
+            return f"{value / factor:.3g} {unit}"
+    return f"{value * 1e9:.0f} ns"
+
+
+def bytes_text(size: int) -> str:
+    """A size with its unit."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+
+
+def grouped(number: int) -> str:
+    """Digits in groups of three."""
+    return f"{number:,}".replace(",", " ")
