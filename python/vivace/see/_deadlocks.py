@@ -51,7 +51,7 @@ def _patience() -> float:
 
 PATIENCE = _patience()
 
-#: What tells a circle from another: its tasks and how often each has run.
+#: What tells a circle from another: its tasks and their stamps.
 _Key = frozenset[tuple[int, int]]
 
 
@@ -62,8 +62,10 @@ class _Looking:
     #: `time.monotonic` of the next one.
     next: float = 0.0
     work: Iterator[None] | None = None
-    #: By task: how often it had run, and since when it has not.
+    #: By task: its stamp, and since when it has had it.
     resting: dict[int, tuple[int, float]] = field(default_factory=dict)
+    #: What the tasks waited for at the last look; they hold no references.
+    nodes: dict[int, Node] = field(default_factory=dict)
     #: Circles, and when they were seen first.
     seen: dict[_Key, float] = field(default_factory=dict)
     reported: set[_Key] = field(default_factory=set)
@@ -80,16 +82,13 @@ def watch(loop: Any) -> None:
     if looking is None:
         looking = _loops[loop] = _Looking()
     now = time.monotonic()
-    tasks = _tasks(loop)
-    if not tasks:
-        return
     if is_idle(loop):
-        _look_at_idle(loop, looking, tasks, now)
+        _look_at_idle(loop, looking, _tasks(loop), now)
         return
     if looking.work is None:
         if now < looking.next:
             return
-        looking.work = _look(loop, looking, tasks, now)
+        looking.work = _look(loop, looking, now)
     _slice(looking)
 
 
@@ -108,63 +107,70 @@ def _tasks(loop: Any) -> list[Any]:
     return [task for task in found if not task.done()]
 
 
-def _look(loop: Any, looking: _Looking, tasks: list[Any], now: float) -> Iterator[None]:
+def _look(loop: Any, looking: _Looking, now: float) -> Iterator[None]:
     """One look at all tasks, with pauses."""
-    references = [weakref.ref(task) for task in tasks]
-    del tasks
+    references = [weakref.ref(task) for task in _tasks(loop)]
+    yield
     resting: dict[int, tuple[int, float]] = {}
     nodes: dict[int, Node] = {}
-    waited = False
+    moving = []
     for reference in references:
         task = reference()
         if task is not None and not task.done():
-            node = _graph.look(task)
-            known = looking.resting.get(node.task)
-            since = known[1] if known is not None and known[0] == node.steps else now
-            resting[node.task] = (node.steps, since)
-            if now - since >= PATIENCE:
-                waited = True
-            nodes[node.task] = node
+            stamp = _graph.stamp_of(task)
+            known = looking.resting.get(id(task))
+            since = known[1] if known is not None and known[0] == stamp else now
+            resting[id(task)] = (stamp, since)
+            if now - since < PATIENCE:
+                moving.append(reference)
+            else:
+                before = looking.nodes.get(id(task))
+                # What waits for a socket goes on doing so; anything else may have changed.
+                same = before is not None and before.stamp == stamp and before.outside
+                nodes[id(task)] = before if same and before else _graph.look(task)
         del task
         yield
     looking.resting = resting
+    looking.nodes = nodes
     looking.next = now + max(APART, PATIENCE)
-    if not waited:
+    if not nodes:
         looking.seen.clear()
         return
+    if any(node.kind in _graph.SEMAPHORES for node in nodes.values()):
+        # Others may be inside, and leave.
+        for reference in moving:
+            task = reference()
+            if task is not None and not task.done():
+                nodes[id(task)] = _graph.look(task)
+            del task
+            yield
     alive = {id(task): task for task in _tasks(loop)}
     nodes = {
         task: node
         for task, node in nodes.items()
-        if task in alive and node.steps == _graph.steps_of(alive[task])
+        if task in alive and node.stamp == _graph.stamp_of(alive[task])
     }
     graph = Graph(nodes, idle=False, tasks=alive)
-    yield
     seen = {}
     for cycle in graph.cycles():
         if any(now - resting[task][1] < PATIENCE for task in cycle):
             continue
-        key = frozenset((task, nodes[task].steps) for task in cycle)
+        key = frozenset((task, nodes[task].stamp) for task in cycle)
         first = looking.seen.get(key)
-        if first is None:
-            seen[key] = now
+        seen[key] = now if first is None else first
+        if first is None or now - first < APART:
             looking.next = now + APART
-        elif now - first >= APART:
-            seen[key] = first
-            if key not in looking.reported and all(task in alive for task in cycle):
-                looking.reported.add(key)
-                _report(loop, graph, cycle, alive, min(resting[task][1] for task in cycle))
-        else:
-            seen[key] = first
-            looking.next = now + APART
+        elif key not in looking.reported:
+            looking.reported.add(key)
+            _report(loop, graph, cycle, alive, min(resting[task][1] for task in cycle))
     looking.seen = seen
     _report_abandoned(loop, graph, alive, looking, resting, idle=False)
 
 
 def _look_at_idle(loop: Any, looking: _Looking, tasks: list[Any], now: float) -> None:
     """Nothing will wake this loop."""
-    state = frozenset((id(task), _graph.steps_of(task)) for task in tasks)
-    if state == looking.idle:
+    state = frozenset((id(task), _graph.stamp_of(task)) for task in tasks)
+    if not tasks or state == looking.idle:
         return
     looking.idle = state
     looking.work = None
@@ -172,14 +178,14 @@ def _look_at_idle(loop: Any, looking: _Looking, tasks: list[Any], now: float) ->
     nodes = {id(task): _graph.look(task) for task in tasks}
     if any(node.awake or node.outside or node.until is not None for node in nodes.values()):
         return
-    since = {task: looking.resting.get(task, (node.steps, now))[1] for task, node in nodes.items()}
+    since = {task: looking.resting.get(task, (node.stamp, now))[1] for task, node in nodes.items()}
     graph = Graph(nodes, idle=True, tasks=alive)
     for cycle in graph.cycles():
-        key = frozenset((task, nodes[task].steps) for task in cycle)
+        key = frozenset((task, nodes[task].stamp) for task in cycle)
         if key not in looking.reported:
             looking.reported.add(key)
             _report(loop, graph, cycle, alive, min(since[task] for task in cycle))
-    resting = {task: (nodes[task].steps, since[task]) for task in nodes}
+    resting = {task: (nodes[task].stamp, since[task]) for task in nodes}
     _report_abandoned(loop, graph, alive, looking, resting, idle=True)
 
 
@@ -190,8 +196,8 @@ def is_idle(loop: Any) -> bool:
     """Whether nothing is left that could wake a task of the loop, seen from inside of it."""
     return (
         loop._ready_length() == 0
-        and all(handle.cancelled() for handle in loop._timer_handles())
         and loop._descriptor_count() <= _own_descriptors(loop)
+        and all(handle.cancelled() for handle in loop._timer_handles())
         and not loop._signal_handlers
         and not _handles_signals()
         and not _other_threads(loop)
@@ -366,7 +372,7 @@ def _report_abandoned(
     for waiters in waiting.values():
         first = waiters[0]
         since = min(resting[task][1] for task in waiters)
-        key = frozenset((task, graph.nodes[task].steps) for task in waiters)
+        key = frozenset((task, graph.nodes[task].stamp) for task in waiters)
         if key in looking.reported or (not idle and now - since < PATIENCE):
             continue
         wait = _waits.describe(tasks[first])

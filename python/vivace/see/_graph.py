@@ -3,7 +3,7 @@
 A node is a task. It holds no reference to anything of the program, only identities and texts:
 nothing may live longer because it was looked at. An identity stays valid as long as the task has
 not moved, since its frames keep what they wait for and what they hold; that it has not is seen by
-its number of steps.
+its stamp.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SIGNALLED = {
 }
 
 _LOCKS = {"Lock", "anyio Lock"}
-_SEMAPHORES = {"Semaphore", "anyio Semaphore", "anyio CapacityLimiter"}
+SEMAPHORES = {"Semaphore", "anyio Semaphore", "anyio CapacityLimiter"}
 _TASKS = {"task", "gather", "TaskGroup", "wait", "as_completed", "shield", "wait_for"}
 
 CERTAIN, LIKELY, SUSPECT = "certain", "likely", "suspect"
@@ -53,7 +53,7 @@ class Node:
     """A task as it was when it was looked at."""
 
     task: int
-    steps: int
+    stamp: int
     kind: str
     #: What it waits for.
     thing: int
@@ -86,10 +86,13 @@ class Edge:
     verdict: str
 
 
-def steps_of(task: Any) -> int:
-    """How often a task has run; -1 if that is not known."""
+def stamp_of(task: Any) -> int:
+    """A number that no other task has had, and that changes whenever the task has run.
+
+    Of tasks of another make it is -1: they are told apart by what they wait for only.
+    """
     numbers = getattr(task, "_see_numbers", None)
-    return int(numbers[1]) if numbers else -1
+    return (int(numbers[0]) << 64) + int(numbers[1]) if numbers else -1
 
 
 def look(task: Any) -> Node:
@@ -106,7 +109,7 @@ def look(task: Any) -> Node:
         others += not behind
     node = Node(
         id(task),
-        steps_of(task),
+        stamp_of(task),
         kind,
         id(thing),
         wait.until,
@@ -204,7 +207,7 @@ class Graph:
             return []
         if node.kind in _LOCKS:
             return [Edge(owner, CERTAIN) for owner in self.owners(node)] if node.taken else []
-        if node.kind in _SEMAPHORES:
+        if node.kind in SEMAPHORES:
             owners = self.owners(node)
             full = node.limit is not None and len(owners) >= node.limit
             verdict = CERTAIN if full or self.idle else LIKELY
@@ -243,7 +246,7 @@ class Graph:
         blockers = [edge.to in stuck for edge in self.edges[node.task]]
         if node.kind in _LOCKS:
             return any(blockers) or (self.idle and node.taken)
-        if node.kind in _SEMAPHORES:
+        if node.kind in SEMAPHORES:
             # Each one who leaves lets one in.
             return (bool(blockers) and all(blockers)) or (self.idle and node.taken)
         if node.kind in _TASKS:
