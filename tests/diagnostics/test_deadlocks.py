@@ -274,6 +274,9 @@ def test_both_sides_of_two_queues_put_first(watch: Any, diag: str) -> None:
     assert [task["waits"]["kind"] for task in found["tasks"]] == ["Queue.put"] * 2
     assert [task["waits"]["text"] for task in found["tasks"]] == ['queue "theirs" 1/1'] * 2
     assert [task["waits"]["line"] for task in found["tasks"]] == [done.line("put")] * 2
+    first, second = (task["name"] for task in found["tasks"])
+    wakers = f'of {first}: {second} can reach queue "theirs" 1/1'
+    assert ["wakers", wakers] in found["report"]
 
 
 def test_through_a_context_manager_and_a_task_group(watch: Any) -> None:

@@ -245,6 +245,7 @@ def _report(loop: Any, graph: Graph, cycle: list[int], tasks: dict[int, Any], si
     lines = [("task", _sentence(entry)) for entry in described[:_SHOWN]]
     if len(described) > _SHOWN:
         lines.append(("", f"and {len(described) - _SHOWN} more in the circle"))
+    lines += _wakers(graph, cycle, tasks)
     behind = graph.behind(cycle)
     if behind:
         lines.append(("effect", f"{behind} more {_tasks_wait(behind)} for them"))
@@ -267,6 +268,18 @@ def _report(loop: Any, graph: Graph, cycle: list[int], tasks: dict[int, Any], si
             "tasks": described,
         },
     )
+
+
+def _wakers(graph: Graph, cycle: list[int], tasks: dict[int, Any]) -> list[tuple[str, str]]:
+    """Of queues, events and the like: who could end the wait, as far as can be seen."""
+    lines = []
+    for task in cycle[:_SHOWN]:
+        if graph.nodes[task].kind in _graph.SIGNALLED:
+            names = sorted(_waits.task_name(tasks[edge.to]) for edge in graph.edges[task])
+            wait = _waits.describe(tasks[task])
+            can = f"{', '.join(names[:_SHOWN])} can reach {wait.text}"
+            lines.append(("" if lines else "wakers", f"of {_waits.task_name(tasks[task])}: {can}"))
+    return lines
 
 
 def _tasks_wait(count: int) -> str:
