@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -73,6 +73,17 @@ class Channel:
                 self._socket.send(data)
         except (BrokenPipeError, ConnectionResetError):
             pass
+
+    def received(self) -> Iterator[Message | None]:
+        """The messages that are there; the last one is None if the other side has ended."""
+        while True:
+            try:
+                message = self.receive()
+            except BlockingIOError:
+                return
+            yield message
+            if message is None:
+                return
 
     def receive(self) -> Message | None:
         """The next message, or None if the other side has ended.

@@ -134,11 +134,7 @@ class Child:
             await self.ended.wait()
 
     def _receive(self) -> None:
-        while True:
-            try:
-                message = self._channel.receive()
-            except BlockingIOError:
-                return
+        for message in self._channel.received():
             if message is None:
                 self._loop.remove_reader(self._channel.fileno())
                 return

@@ -91,11 +91,7 @@ class WorkerServer(Server):
         self._channel.send(Message("retiring", text=reason))
 
     def _receive(self) -> None:
-        while True:
-            try:
-                message = self._channel.receive()
-            except BlockingIOError:
-                return
+        for message in self._channel.received():
             if message is None:
                 asyncio.get_running_loop().remove_reader(self._channel.fileno())
                 if not self.should_exit:

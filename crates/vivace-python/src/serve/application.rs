@@ -11,17 +11,44 @@ use crate::event_loop::Loop;
 use crate::ffi::asgi_names::asgi_names;
 use crate::ffi::function::{Body, Function};
 use crate::ffi::{
-    Builtin, Class, Instance, Object, Owned, Ref, Result, Slot, context, error, imports, names,
-    raise, text,
+    Builtin, Class, Instance, Object, Owned, Ref, Result, Slot, Visitor, context, error, imports,
+    names, raise, text,
 };
 use crate::future::FutureLike;
 use crate::task::{self, Start, Task};
 
+/// What a party belongs to, and the task that the application runs in.
+#[derive(Default)]
+pub(crate) struct Ties {
+    pub(super) service: Slot<Ref<Service>>,
+    pub(super) event_loop: Slot<Ref<Loop>>,
+    pub(super) task: Slot,
+}
+
+impl Ties {
+    pub(super) fn join(&self, service: &Instance<Service>, event_loop: &Slot<Ref<Loop>>) {
+        self.service.set(service.counted());
+        if let Some(event_loop) = event_loop.get() {
+            self.event_loop.set(event_loop);
+        }
+    }
+
+    pub(super) fn traverse(&self, visitor: &mut Visitor) {
+        visitor.slot(&self.service);
+        visitor.slot(&self.event_loop);
+        visitor.slot(&self.task);
+    }
+
+    pub(super) fn clear(&self) {
+        self.service.clear();
+        self.event_loop.clear();
+        self.task.clear();
+    }
+}
+
 /// What the application is called for: an HTTP exchange, a WebSocket.
 pub(crate) trait Party: Class {
-    fn service_slot(&self) -> &Slot<Ref<Service>>;
-    fn loop_slot(&self) -> &Slot<Ref<Loop>>;
-    fn task_slot(&self) -> &Slot;
+    fn ties(&self) -> &Ties;
     /// `receive` and `send`.
     fn methods() -> [&'static Function; 2];
 
@@ -31,11 +58,30 @@ pub(crate) trait Party: Class {
 
 impl<P: Party> Instance<P> {
     pub(super) fn service(&self) -> Result<Ref<Service>> {
-        self.service_slot().get().ok_or_else(|| raise(Builtin::Runtime, "the request is over"))
+        self.ties().service.get().ok_or_else(|| raise(Builtin::Runtime, "the request is over"))
     }
 
     pub(super) fn event_loop(&self) -> Result<Ref<Loop>> {
-        self.loop_slot().get().ok_or_else(|| raise(Builtin::Runtime, "the request is over"))
+        self.ties().event_loop.get().ok_or_else(|| raise(Builtin::Runtime, "the request is over"))
+    }
+
+    /// Cancels the application, if it runs; whether it does.
+    pub(super) fn cancel_task(&self) -> Result<bool> {
+        match self.ties().task.get() {
+            Some(task) => task.call_method(&names().cancel, &[]).map(|_| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Logs what the application has raised, unless that is its cancellation, or an `OSError` when
+    /// the client has `gone`. Answers whether it was cancelled.
+    pub(super) fn log_failure(&self, exception: &Object, gone: bool) -> Result<bool> {
+        let cancelled = error::is_exception_of(exception, &imports().cancelled_error);
+        let gone = gone && error::is_exception_of(exception, Builtin::Os.object());
+        if !cancelled && !gone {
+            self.service()?.log_error("Exception in ASGI application\n", Some(exception))?;
+        }
+        Ok(cancelled)
     }
 }
 
@@ -91,7 +137,7 @@ fn watch<P: Party>(party: &Instance<P>, task: &Owned) -> Result<()> {
     if native.is_some_and(|native| !native.core().is_pending()) {
         return P::ended(party, failure_of(task)?);
     }
-    party.task_slot().set(task.clone());
+    party.ties().task.set(task.clone());
     let callback = DONE.bind(party.object())?;
     match native {
         Some(native) => FutureLike::core(&**native).add_done_callback(task, &callback, None),
@@ -105,10 +151,10 @@ impl Body for DoneBody {
     fn call(bound: &Object, task: &Object) -> Result<Owned> {
         let failure = failure_of(task)?;
         if let Some(exchange) = bound.exact::<Exchange>() {
-            exchange.task.clear();
+            exchange.ties.task.clear();
             Exchange::ended(exchange, failure)?;
         } else if let Some(websocket) = bound.exact::<WebSocket>() {
-            websocket.task.clear();
+            websocket.ties.task.clear();
             WebSocket::ended(websocket, failure)?;
         }
         Ok(text::none())
@@ -129,14 +175,8 @@ fn failure_of(task: &Object) -> Result<Option<Owned>> {
 }
 
 impl Party for Exchange {
-    fn service_slot(&self) -> &Slot<Ref<Service>> {
-        &self.service
-    }
-    fn loop_slot(&self) -> &Slot<Ref<Loop>> {
-        &self.loop_slot
-    }
-    fn task_slot(&self) -> &Slot {
-        &self.task
+    fn ties(&self) -> &Ties {
+        &self.ties
     }
     fn methods() -> [&'static Function; 2] {
         [&exchange::RECEIVE, &exchange::SEND]
@@ -170,11 +210,7 @@ fn failed(exchange: &Instance<Exchange>, exception: Owned) -> Result<()> {
     if error::leaves_the_loop(&exception) {
         return Err(error::raise_instance(exception));
     }
-    let cancelled = error::is_exception_of(&exception, &imports().cancelled_error);
-    let gone = exchange.lost.get() && error::is_exception_of(&exception, Builtin::Os.object());
-    if !cancelled && !gone {
-        exchange.service()?.log_error("Exception in ASGI application\n", Some(&exception))?;
-    }
+    let cancelled = exchange.log_failure(&exception, exchange.lost.get())?;
     if exchange.is_complete() || exchange.lost.get() {
         return Ok(());
     }

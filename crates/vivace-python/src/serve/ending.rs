@@ -331,6 +331,6 @@ impl Instance<Connection> {
             self.abort()?;
         }
         exchange.lost.set(true);
-        exchange.cancel_task()
+        exchange.cancel_task().map(drop)
     }
 }

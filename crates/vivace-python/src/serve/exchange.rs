@@ -18,10 +18,11 @@ use vivace_http::h1::response::{RequestTraits, ResponseWriter};
 use vivace_http::metrics::Method;
 
 use super::access::Line;
+use super::application::Ties;
 use super::connection::Connection;
 use super::operation::{self, Wait, Waiters};
-use super::service::{Place, Service};
-use crate::event_loop::Loop;
+use super::service::Place;
+use super::websocket::WebSocket;
 use crate::ffi::asgi_names::asgi_names;
 use crate::ffi::bytes::{self, Bytes};
 use crate::ffi::function::{Body, Function};
@@ -78,15 +79,13 @@ pub(super) struct Response {
 
 /// See the module.
 pub(crate) struct Exchange {
-    pub(super) service: Slot<Ref<Service>>,
+    pub(super) ties: Ties,
     /// Empty once the response is complete or the connection is lost.
     pub(super) connection: Slot<Ref<Connection>>,
     /// Which stream of an HTTP/2 connection it is on; 0 with HTTP/1.1.
     pub(super) stream: Cell<u32>,
-    pub(super) loop_slot: Slot<Ref<Loop>>,
     /// Until the application is called.
     pub(super) scope: Slot,
-    pub(super) task: Slot,
     pub(super) body: RequestBody,
     pub(super) response: Response,
     pub(super) waiters: Waiters,
@@ -107,12 +106,10 @@ pub(crate) struct Exchange {
 impl Exchange {
     pub(super) fn new(traits: RequestTraits) -> Self {
         Self {
-            service: Slot::empty(),
+            ties: Ties::default(),
             connection: Slot::empty(),
             stream: Cell::new(0),
-            loop_slot: Slot::empty(),
             scope: Slot::empty(),
-            task: Slot::empty(),
             body: RequestBody::default(),
             response: Response {
                 phase: Cell::new(Phase::Waiting),
@@ -160,20 +157,16 @@ impl Class for Exchange {
         Self::new(RequestTraits::default())
     }
     fn traverse(&self, visitor: &mut Visitor) {
-        visitor.slot(&self.service);
+        self.ties.traverse(visitor);
         visitor.slot(&self.connection);
-        visitor.slot(&self.loop_slot);
         visitor.slot(&self.scope);
-        visitor.slot(&self.task);
         visitor.slot(&self.measured_scope);
         self.waiters.traverse(visitor);
     }
     fn clear(&self) {
-        self.service.clear();
+        self.ties.clear();
         self.connection.clear();
-        self.loop_slot.clear();
         self.scope.clear();
-        self.task.clear();
         self.measured_scope.clear();
         self.waiters.clear();
     }
@@ -278,7 +271,10 @@ impl Instance<Exchange> {
         }
         self.waiters.wake()?;
         let cancel = self.service()?.settings().cancel_on_disconnect;
-        if cancel && !self.is_complete() { self.cancel_task() } else { Ok(()) }
+        if cancel && !self.is_complete() {
+            self.cancel_task()?;
+        }
+        Ok(())
     }
 
     /// The connection is lost.
@@ -289,29 +285,18 @@ impl Instance<Exchange> {
         // Those who wait for room, too.
         self.waiters.wake()
     }
-
-    pub(super) fn cancel_task(&self) -> Result<()> {
-        match self.task.get() {
-            Some(task) => task.call_method(&crate::ffi::names().cancel, &[]).map(drop),
-            None => Ok(()),
-        }
-    }
 }
 
 /// An exchange without a request of its own: the response that denies a WebSocket.
 pub(super) fn denial(
-    service: &Instance<Service>,
+    websocket: &Instance<WebSocket>,
     connection: Option<&Instance<Connection>>,
-    event_loop: &Slot<Ref<Loop>>,
 ) -> Result<Ref<Exchange>> {
     let exchange = allocate_with(|| Exchange::new(RequestTraits::default()))?;
     exchange.body.complete.set(true);
-    exchange.service.set(service.counted());
+    exchange.ties.join(&*websocket.service()?, &websocket.ties.event_loop);
     if let Some(connection) = connection {
         exchange.connection.set(connection.counted());
-    }
-    if let Some(event_loop) = event_loop.get() {
-        exchange.loop_slot.set(event_loop);
     }
     Ok(exchange)
 }

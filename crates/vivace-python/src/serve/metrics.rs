@@ -67,7 +67,7 @@ pub(super) fn ended(exchange: &Instance<Exchange>) -> Result<()> {
     let route = route_of(&scope)?;
     let status = exchange.response.status.get();
     let elapsed = monotonic_nanoseconds().saturating_sub(exchange.begun.get());
-    exchange.service.get().map_or(Ok(()), |service| {
+    exchange.ties.service.get().map_or(Ok(()), |service| {
         service.count(|registry| {
             if status == 0 {
                 registry.request_abandoned();

@@ -240,11 +240,8 @@ pub(super) fn exchange_for(
     }
     service.count(|registry| super::metrics::begun(&exchange, registry, head.method, &scope));
     exchange.scope.set(scope);
-    exchange.service.set(service.counted());
+    exchange.ties.join(service, &connection.event_loop);
     exchange.connection.set(connection.counted());
-    if let Some(event_loop) = connection.event_loop.get() {
-        exchange.loop_slot.set(event_loop);
-    }
     Ok(exchange)
 }
 

@@ -552,16 +552,10 @@ impl Instance<Service> {
     fn cancel(&self) -> Result<usize> {
         let mut count = 0;
         for exchange in self.counts.running.all() {
-            if exchange.task.is_some() {
-                exchange.cancel_task()?;
-                count += 1;
-            }
+            count += usize::from(exchange.cancel_task()?);
         }
         for websocket in self.counts.websockets.all() {
-            if websocket.task.is_some() {
-                websocket.cancel_task()?;
-                count += 1;
-            }
+            count += usize::from(websocket.cancel_task()?);
             // Its client had the time of the shutdown to answer the close frame.
             if let Some(connection) = websocket.connection.get() {
                 connection.close()?;

@@ -130,6 +130,15 @@ impl Reader<'_> {
     }
 }
 
+/// A struct of what is called like its fields, with the same word before each.
+macro_rules! fields {
+    ($read:ident, $into:ident, $prefix:literal, { $($field:ident: $kind:ident),* $(,)? }) => {{
+        let mut read = $into::default();
+        $(read.$field = $read.$kind(concat!($prefix, stringify!($field)))?;)*
+        read
+    }};
+}
+
 impl Settings {
     /// Reads `settings`; the names are those of the command line's flags.
     pub(super) fn read(settings: &Object) -> Result<Self> {
@@ -148,29 +157,31 @@ impl Settings {
             reset_contextvars: read.flag("reset_contextvars")?,
             cancel_on_disconnect: read.flag("cancel_on_disconnect")?,
             http2: read.flag("http2")?,
-            limits: Limits {
-                body_rate: read.number("limit_body_rate")?,
-                body_size: read.number_given("limit_body_size")?,
-                headers: read.size("limit_headers")?,
-                header_size: read.size("limit_header_size")?,
-                concurrency: read.size_given("limit_concurrency")?,
-                queue: read.size("limit_queue")?,
-                connections_per_address: read.size_given("limit_connections_per_address")?,
-                max_requests: read.number_given("limit_max_requests")?,
-            },
-            timeouts: Timeouts {
-                keep_alive: read.seconds("timeout_keep_alive")?,
-                request_header: read.seconds("timeout_request_header")?,
-                write: read.seconds("timeout_write")?,
-                request: read.seconds_given("timeout_request")?,
-            },
+            limits: fields!(read, Limits, "limit_", {
+                body_rate: number,
+                body_size: number_given,
+                headers: size,
+                header_size: size,
+                concurrency: size_given,
+                queue: size,
+                connections_per_address: size_given,
+                max_requests: number_given,
+            }),
+            timeouts: fields!(read, Timeouts, "timeout_", {
+                keep_alive: seconds,
+                request_header: seconds,
+                write: seconds,
+                request: seconds_given,
+            }),
             ws: WebSockets {
                 enabled: read.flag("ws")?,
-                max_size: read.size("ws_max_size")?,
-                max_queue: read.size("ws_max_queue")?,
-                ping_interval: read.seconds_given("ws_ping_interval")?,
-                ping_timeout: read.seconds_given("ws_ping_timeout")?,
-                per_message_deflate: read.flag("ws_per_message_deflate")?,
+                ..fields!(read, WebSockets, "ws_", {
+                    max_size: size,
+                    max_queue: size,
+                    ping_interval: seconds_given,
+                    ping_timeout: seconds_given,
+                    per_message_deflate: flag,
+                })
             },
         })
     }

@@ -14,19 +14,18 @@ use std::collections::VecDeque;
 use vivace_http::ws::handshake::Handshake;
 use vivace_http::ws::{CloseCode, Closing, Decoder, Encoder, Keepalive, Phase};
 
-use super::application::{self, Party};
+use super::application::{self, Party, Ties};
 use super::connection::Connection;
 use super::exchange::{self, Exchange};
 use super::operation::{self, Wait, Waiters};
 use super::response;
-use super::service::{Place, Service};
-use crate::event_loop::Loop;
+use super::service::Place;
 use crate::ffi::asgi_names::asgi_names;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::function::{Body, Function};
 use crate::ffi::{
     Builtin, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Raised, Ref, Result, Slot,
-    Visitor, error, imports, raise, text,
+    Visitor, error, raise, text,
 };
 
 /// How far it is, for the application.
@@ -52,12 +51,10 @@ pub(super) struct Wire {
 
 /// See the module.
 pub(crate) struct WebSocket {
-    pub(super) service: Slot<Ref<Service>>,
+    pub(super) ties: Ties,
     pub(super) place: Place,
     pub(super) connection: Slot<Ref<Connection>>,
-    pub(super) loop_slot: Slot<Ref<Loop>>,
     pub(super) scope: Slot,
-    pub(super) task: Slot,
     pub(super) handshake: RefCell<Option<Handshake>>,
     /// `host:port` and the path, for the log.
     pub(super) name: RefCell<String>,
@@ -80,12 +77,10 @@ impl Class for WebSocket {
     }
     fn empty() -> Self {
         Self {
-            service: Slot::empty(),
+            ties: Ties::default(),
             place: Place::default(),
             connection: Slot::empty(),
-            loop_slot: Slot::empty(),
             scope: Slot::empty(),
-            task: Slot::empty(),
             handshake: RefCell::new(None),
             name: RefCell::default(),
             wire: Wire {
@@ -103,11 +98,9 @@ impl Class for WebSocket {
         }
     }
     fn traverse(&self, visitor: &mut Visitor) {
-        visitor.slot(&self.service);
+        self.ties.traverse(visitor);
         visitor.slot(&self.connection);
-        visitor.slot(&self.loop_slot);
         visitor.slot(&self.scope);
-        visitor.slot(&self.task);
         visitor.slot(&self.denial);
         self.waiters.traverse(visitor);
         if let Ok(queue) = self.queue.try_borrow() {
@@ -115,11 +108,9 @@ impl Class for WebSocket {
         }
     }
     fn clear(&self) {
-        self.service.clear();
+        self.ties.clear();
         self.connection.clear();
-        self.loop_slot.clear();
         self.scope.clear();
-        self.task.clear();
         self.denial.clear();
         self.waiters.clear();
         let queue = std::mem::take(&mut *self.queue.borrow_mut());
@@ -177,14 +168,10 @@ impl Instance<WebSocket> {
             denial.lose()?;
         }
         self.waiters.wake()?;
-        if self.service()?.settings().cancel_on_disconnect { self.cancel_task() } else { Ok(()) }
-    }
-
-    pub(super) fn cancel_task(&self) -> Result<()> {
-        match self.task.get() {
-            Some(task) => task.call_method(&crate::ffi::names().cancel, &[]).map(drop),
-            None => Ok(()),
+        if self.service()?.settings().cancel_on_disconnect {
+            self.cancel_task()?;
         }
+        Ok(())
     }
 
     fn log(&self, outcome: &str) -> Result<()> {
@@ -199,14 +186,8 @@ impl Instance<WebSocket> {
 }
 
 impl Party for WebSocket {
-    fn service_slot(&self) -> &Slot<Ref<Service>> {
-        &self.service
-    }
-    fn loop_slot(&self) -> &Slot<Ref<Loop>> {
-        &self.loop_slot
-    }
-    fn task_slot(&self) -> &Slot {
-        &self.task
+    fn ties(&self) -> &Ties {
+        &self.ties
     }
     fn methods() -> [&'static Function; 2] {
         [&RECEIVE, &SEND]
@@ -253,11 +234,7 @@ fn failed(this: &Instance<WebSocket>, exception: Owned) -> Result<()> {
     if error::leaves_the_loop(&exception) {
         return Err(error::raise_instance(exception));
     }
-    let cancelled = error::is_exception_of(&exception, &imports().cancelled_error);
-    let gone = this.is_over() && error::is_exception_of(&exception, Builtin::Os.object());
-    if !cancelled && !gone {
-        this.service()?.log_error("Exception in ASGI application\n", Some(&exception))?;
-    }
+    let cancelled = this.log_failure(&exception, this.is_over())?;
     if this.is_over() {
         return Ok(());
     }
@@ -282,7 +259,7 @@ fn deny(this: &Instance<WebSocket>, status: u16, content: &str) -> Result<()> {
 fn begin_denial(this: &Instance<WebSocket>) -> Result<Ref<Exchange>> {
     this.stage.set(Stage::Denied);
     let connection = this.connection.get();
-    let denial = exchange::denial(&*this.service()?, connection.as_deref(), &this.loop_slot)?;
+    let denial = exchange::denial(this, connection.as_deref())?;
     if let Some(connection) = connection {
         connection.last.set(true);
         connection.exchange.set(denial.clone());

@@ -68,11 +68,8 @@ impl Instance<Connection> {
             format!("{} {}", self.client_text()?, String::from_utf8_lossy(head.target));
         *websocket.handshake.borrow_mut() = Some(handshake);
         websocket.scope.set(scope);
-        websocket.service.set(service.counted());
+        websocket.ties.join(&service, &self.event_loop);
         websocket.connection.set(self.counted());
-        if let Some(event_loop) = self.event_loop.get() {
-            websocket.loop_slot.set(event_loop);
-        }
         let websocket = allocate(websocket)?;
         service.remember_websocket(&websocket);
         self.websocket.set(websocket);
