@@ -88,7 +88,12 @@ struct Seen {
 }
 
 fuzz_target!(|script: Script| {
-    let limits = Limits { stream_window: 65_535, connection_window: 200_000, ..Limits::default() };
+    let limits = Limits {
+        stream_window: 65_535,
+        connection_window: 200_000,
+        websockets: true,
+        ..Limits::default()
+    };
     let mut server = ServerConnection::new(&limits);
     let mut seen: HashMap<u32, Seen> = HashMap::new();
     let mut deaf = false;

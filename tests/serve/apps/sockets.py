@@ -53,6 +53,16 @@ async def echo(scope, receive, send, record):
 
 
 @app.handler
+async def slow_reader(scope, receive, send, record):
+    """Take ten messages when a test wants it, and say how many they were."""
+    await receive()
+    await send(accept())
+    await record.pass_gate()
+    messages = [await receive() for _ in range(10)]
+    await send(text(str(len(messages))))
+
+
+@app.handler
 async def note(scope, receive, send, record):
     """Note every message up to the end and one more."""
     await receive()

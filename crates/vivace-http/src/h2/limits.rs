@@ -47,6 +47,8 @@ pub struct Limits {
     pub stream_window: u32,
     /// The same for all requests of a connection.
     pub connection_window: u32,
+    /// Streams may become WebSockets (RFC 8441).
+    pub websockets: bool,
 }
 
 impl Default for Limits {
@@ -57,6 +59,7 @@ impl Default for Limits {
             headers: 100,
             stream_window: 256 * 1024,
             connection_window: 4 * 1024 * 1024,
+            websockets: false,
         }
     }
 }
@@ -72,5 +75,8 @@ pub(super) fn builder(limits: &Limits) -> h2::server::Builder {
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(Some(1024))
         .max_concurrent_reset_streams(50);
+    if limits.websockets {
+        builder.enable_connect_protocol();
+    }
     builder
 }

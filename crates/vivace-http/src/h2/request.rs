@@ -25,6 +25,12 @@ impl Request {
         self.parts.uri.scheme_str()
     }
 
+    /// What the stream is to become, if it is to become something else (RFC 8441, section 4).
+    #[must_use]
+    pub fn protocol(&self) -> Option<&str> {
+        self.parts.extensions.get::<h2::ext::Protocol>().map(h2::ext::Protocol::as_str)
+    }
+
     /// The head. Its first header is Host, which has `:authority` as its value (RFC 9113, section
     /// 8.3.1).
     ///

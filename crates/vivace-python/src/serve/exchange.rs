@@ -261,7 +261,8 @@ impl Instance<Exchange> {
 
     #[inline]
     fn must_wait(&self, connection: &Instance<Connection>) -> bool {
-        connection.is_write_paused() || (self.is_stream() && !connection.http2_has_room(self))
+        connection.is_write_paused()
+            || (self.is_stream() && !connection.http2_has_room(self.stream.get()))
     }
 
     /// The client has gone, or will say no more.
@@ -292,7 +293,10 @@ pub(super) fn denial(
     websocket: &Instance<WebSocket>,
     connection: Option<&Instance<Connection>>,
 ) -> Result<Ref<Exchange>> {
-    let exchange = allocate_with(|| Exchange::new(RequestTraits::default()))?;
+    let stream = websocket.on_stream.id();
+    let traits = RequestTraits { http2: stream.is_some(), ..RequestTraits::default() };
+    let exchange = allocate_with(|| Exchange::new(traits))?;
+    exchange.stream.set(stream.unwrap_or(0));
     exchange.body.complete.set(true);
     exchange.ties.join(&*websocket.service()?, &websocket.ties.event_loop);
     if let Some(connection) = connection {

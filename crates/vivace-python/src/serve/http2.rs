@@ -17,6 +17,7 @@ use vivace_http::h2::request::Request;
 use super::connection::{Connection, Mode};
 use super::deadlines::Late;
 use super::exchange::{Exchange, Phase};
+use super::websocket::WebSocket;
 use super::{access, metrics, response};
 use crate::ffi::asgi_names::asgi_names;
 use crate::ffi::bytes::{Bytes, bytes};
@@ -34,18 +35,25 @@ const END_SECONDS: f64 = 2.0;
 #[derive(Default)]
 pub(super) struct Http2(OnceCell<Box<Streams>>);
 
-struct Streams {
+pub(super) struct Streams {
     wire: RefCell<ServerConnection>,
     limits: Limits,
     /// When bytes came last, by the loop's clock.
     heard: Cell<f64>,
-    exchanges: RefCell<HashMap<u32, Ref<Exchange>>>,
+    pub(super) exchanges: RefCell<HashMap<u32, Ref<Exchange>>>,
+    pub(super) websockets: RefCell<HashMap<u32, Ref<WebSocket>>>,
     /// Output is being made: who adds to it need not send it.
     running: Cell<bool>,
 }
 
+/// What a request has become.
+enum Begun {
+    Exchange(Ref<Exchange>),
+    WebSocket(Ref<WebSocket>),
+}
+
 impl Http2 {
-    fn streams(&self) -> Option<&Streams> {
+    pub(super) fn streams(&self) -> Option<&Streams> {
         self.0.get().map(|streams| &**streams)
     }
 
@@ -59,12 +67,17 @@ impl Http2 {
         if let Ok(exchanges) = streams.exchanges.try_borrow() {
             exchanges.values().for_each(|exchange| visitor.object(exchange.as_object()));
         }
+        if let Ok(websockets) = streams.websockets.try_borrow() {
+            websockets.values().for_each(|websocket| visitor.object(websocket.as_object()));
+        }
     }
 
     pub(super) fn clear(&self) {
         let Some(streams) = self.streams() else { return };
         let exchanges = std::mem::take(&mut *streams.exchanges.borrow_mut());
         drop(exchanges);
+        let websockets = std::mem::take(&mut *streams.websockets.borrow_mut());
+        drop(websockets);
     }
 }
 
@@ -77,11 +90,19 @@ impl Streams {
         self.exchanges.borrow_mut().remove(&stream)
     }
 
+    fn websocket(&self, stream: u32) -> Option<Ref<WebSocket>> {
+        self.websockets.borrow().get(&stream).cloned()
+    }
+
+    pub(super) fn forget_websocket(&self, stream: u32) -> Option<Ref<WebSocket>> {
+        self.websockets.borrow_mut().remove(&stream)
+    }
+
     fn is_idle(&self) -> bool {
         self.exchanges.borrow().is_empty() && self.wire.borrow().open_streams() == 0
     }
 
-    fn with<R>(&self, body: impl FnOnce(&mut ServerConnection) -> R) -> R {
+    pub(super) fn with<R>(&self, body: impl FnOnce(&mut ServerConnection) -> R) -> R {
         body(&mut self.wire.borrow_mut())
     }
 }
@@ -129,6 +150,7 @@ impl Instance<Connection> {
         let limits = Limits {
             header_list_size: u32::try_from(settings.header_size).unwrap_or(u32::MAX),
             headers: settings.headers,
+            websockets: service.settings().ws.enabled,
             ..defaults
         };
         let streams = Streams {
@@ -136,6 +158,7 @@ impl Instance<Connection> {
             limits,
             heard: Cell::new(self.event_loop.get().map_or(Ok(0.0), |running| running.now())?),
             exchanges: RefCell::default(),
+            websockets: RefCell::default(),
             running: Cell::new(false),
         };
         if self.http2.0.set(Box::new(streams)).is_ok() {
@@ -173,7 +196,7 @@ impl Instance<Connection> {
 
     /// Sends what was said, unless it is said while everything is looked at. What else has
     /// happened is seen in a turn of its own: not inside of an application.
-    fn http2_flush(&self) -> Result<()> {
+    pub(super) fn http2_flush(&self) -> Result<()> {
         let Some(streams) = self.http2.streams() else { return Ok(()) };
         if streams.running.get() {
             return Ok(());
@@ -230,13 +253,22 @@ impl Instance<Connection> {
     fn http2_events(&self, streams: &Streams) -> Result<bool> {
         let mut any = false;
         let mut begun = Vec::new();
+        let mut opened = Vec::new();
         let mut told: Vec<Ref<Exchange>> = Vec::new();
         while let Some(event) = streams.with(ServerConnection::next_event) {
             any = true;
             match event {
-                Event::Request(request) => begun.extend(self.http2_request(streams, &request)?),
+                Event::Request(request) => match self.http2_request(streams, &request)? {
+                    Some(Begun::Exchange(exchange)) => begun.push(exchange),
+                    Some(Begun::WebSocket(websocket)) => opened.push(websocket),
+                    None => {}
+                },
                 Event::Data { stream, data } => {
                     let size = data.len();
+                    if let Some(websocket) = streams.websocket(stream) {
+                        self.http2_websocket_received(&websocket, &data)?;
+                        continue;
+                    }
                     let Some(exchange) = streams.exchange(stream) else {
                         streams.with(|wire| wire.release(stream, size));
                         continue;
@@ -249,11 +281,18 @@ impl Instance<Connection> {
                     told.push(exchange);
                 }
                 Event::End { stream } => {
+                    if streams.websocket(stream).is_some() {
+                        self.http2_end_websocket(stream)?;
+                        continue;
+                    }
                     let Some(exchange) = streams.exchange(stream) else { continue };
                     exchange.body.complete.set(true);
                     told.push(exchange);
                 }
                 Event::Reset { stream, reason: _ } => {
+                    if let Some(websocket) = streams.forget_websocket(stream) {
+                        websocket.lose()?;
+                    }
                     if let Some(exchange) = streams.forget(stream) {
                         exchange.lose()?;
                         access::log_aborted(&exchange)?;
@@ -262,6 +301,9 @@ impl Instance<Connection> {
                 Event::Room { stream } => {
                     if let Some(exchange) = streams.exchange(stream) {
                         exchange.waiters.wake()?;
+                    }
+                    if let Some(websocket) = streams.websocket(stream) {
+                        websocket.waiters.wake()?;
                     }
                 }
             }
@@ -272,6 +314,9 @@ impl Instance<Connection> {
                 self.http2_await(Late::Body)?;
             }
         }
+        for websocket in opened {
+            super::websocket::start(&websocket)?;
+        }
         for exchange in told {
             exchange.waiters.wake()?;
         }
@@ -279,7 +324,7 @@ impl Instance<Connection> {
     }
 
     /// The head of a request: an exchange begins.
-    fn http2_request(&self, streams: &Streams, request: &Request) -> Result<Option<Ref<Exchange>>> {
+    fn http2_request(&self, streams: &Streams, request: &Request) -> Result<Option<Begun>> {
         let service = self.service()?;
         self.deadlines.lift(Late::KeepAlive);
         self.deadlines.lift(Late::Header);
@@ -288,14 +333,25 @@ impl Instance<Connection> {
             Ok(head) => head,
             Err(reject) => {
                 service.log_warning("Invalid HTTP request received.")?;
-                return self.http2_answer(stream, &reject).map(|()| None);
+                return self.http2_reject(stream, &reject).map(|()| None);
             }
         };
+        match request.protocol() {
+            Some("websocket") if service.settings().ws.enabled => {
+                let websocket = self.http2_begin_websocket(streams, request, &head)?;
+                return Ok(websocket.map(Begun::WebSocket));
+            }
+            Some(_) => {
+                let reject = Reject { status: 501, reason: "This protocol is not spoken here." };
+                return self.http2_reject(stream, &reject).map(|()| None);
+            }
+            None => {}
+        }
         let limit = service.settings().limits.body_size;
         if let (Framing::Length(length), Some(limit)) = (head.framing, limit) {
             if length > limit {
                 let reject = Reject { status: 413, reason: "Request body is too large." };
-                return self.http2_answer(stream, &reject).map(|()| None);
+                return self.http2_reject(stream, &reject).map(|()| None);
             }
         }
         let exchange = super::scope::exchange_for(self, &service, &head)?;
@@ -307,25 +363,39 @@ impl Instance<Connection> {
         exchange.body.continue_wanted.set(head.expects_continue);
         let before = streams.exchanges.borrow_mut().insert(stream, exchange.clone());
         drop(before);
-        Ok(Some(exchange))
+        Ok(Some(Begun::Exchange(exchange)))
+    }
+
+    fn http2_reject(&self, stream: u32, reject: &Reject) -> Result<()> {
+        self.service()?.count(|registry| registry.rejected(metrics::reason_of(reject.status)));
+        self.http2_answer(stream, reject.status, &[], reject.reason)
     }
 
     /// A response of the server's own to what was no request for the application.
-    fn http2_answer(&self, stream: u32, reject: &Reject) -> Result<()> {
+    pub(super) fn http2_answer(
+        &self,
+        stream: u32,
+        status: u16,
+        headers: &[(&str, &str)],
+        text: &'static str,
+    ) -> Result<()> {
         let Some(streams) = self.http2.streams() else { return Ok(()) };
-        self.service()?.count(|registry| registry.rejected(metrics::reason_of(reject.status)));
         let mut lines = Vec::new();
         let traits = RequestTraits { http2: true, ..RequestTraits::default() };
         let mut writer = ResponseWriter::new(traits);
-        let written = writer.begin(&mut lines, reject.status).and_then(|()| {
-            writer.header(&mut lines, b"content-type", b"text/plain; charset=utf-8")
+        let written = writer.begin(&mut lines, status).and_then(|()| {
+            writer.header(&mut lines, b"content-type", b"text/plain; charset=utf-8")?;
+            let mut headers = headers.iter();
+            headers.try_for_each(|(name, value)| {
+                writer.header(&mut lines, name.as_bytes(), value.as_bytes())
+            })
         });
         debug_assert!(written.is_ok(), "invariant: headers of our own");
-        writer.know_length(reject.reason.len() as u64);
+        writer.know_length(text.len() as u64);
         self.service()?.with_defaults(|defaults| writer.finish_head(&mut lines, defaults));
         streams.with(|wire| {
-            wire.respond(stream, reject.status, &lines, false);
-            wire.send(stream, reject.reason.into(), true);
+            wire.respond(stream, status, &lines, false);
+            wire.send(stream, text.into(), true);
         });
         Ok(())
     }
@@ -362,6 +432,7 @@ impl Instance<Connection> {
                 exchange.lose()?;
                 access::log_aborted(&exchange)?;
             }
+            self.http2_lose_websockets(streams)?;
             return self.close();
         }
         if streams.wire.borrow().unread() >= HIGH_WATER {
@@ -444,9 +515,9 @@ impl Instance<Connection> {
     }
 
     /// Whether the client's windows have room for more of this response.
-    pub(super) fn http2_has_room(&self, exchange: &Exchange) -> bool {
+    pub(super) fn http2_has_room(&self, stream: u32) -> bool {
         let Some(streams) = self.http2.streams() else { return true };
-        streams.with(|wire| wire.waiting(exchange.stream.get()) == 0)
+        streams.with(|wire| wire.waiting(stream) == 0)
     }
 
     /// The response cannot be ended as it was begun.
@@ -457,6 +528,9 @@ impl Instance<Connection> {
         drop(streams.forget(stream));
         exchange.lose()?;
         access::log_aborted(exchange)?;
+        if let Some(websocket) = streams.forget_websocket(stream) {
+            websocket.lose()?;
+        }
         self.http2_flush()
     }
 
@@ -466,6 +540,7 @@ impl Instance<Connection> {
         self.served.set(true);
         if let Some(streams) = self.http2.streams() {
             drop(streams.forget(exchange.stream.get()));
+            drop(streams.forget_websocket(exchange.stream.get()));
             if !streams.running.get() {
                 return self.http2_after(streams);
             }
@@ -478,6 +553,9 @@ impl Instance<Connection> {
         for exchange in self.http2.exchanges() {
             exchange.waiters.wake()?;
         }
+        for websocket in self.http2_websockets() {
+            websocket.waiters.wake()?;
+        }
         self.http2_run()
     }
 
@@ -487,13 +565,25 @@ impl Instance<Connection> {
             exchange.lose()?;
             access::log_aborted(&exchange)?;
         }
+        if let Some(streams) = self.http2.streams() {
+            self.http2_lose_websockets(streams)?;
+        }
         self.http2.clear();
+        Ok(())
+    }
+
+    fn http2_lose_websockets(&self, streams: &Streams) -> Result<()> {
+        for websocket in self.http2_websockets() {
+            drop(websocket.on_stream.id().and_then(|stream| streams.forget_websocket(stream)));
+            websocket.lose()?;
+        }
         Ok(())
     }
 
     /// No new requests; the connection ends after the last response.
     pub(super) fn http2_drain(&self) -> Result<()> {
         let Some(streams) = self.http2.streams() else { return Ok(()) };
+        self.websocket_restart()?;
         streams.with(ServerConnection::drain);
         self.http2_flush()
     }

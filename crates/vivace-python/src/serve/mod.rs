@@ -12,7 +12,7 @@
 //! | `settings` | what it was told |
 //! | `connection` | `H1Protocol`: one HTTP/1.1 connection |
 //! | `input` | bytes in: requests, bodies, what waits |
-//! | `http2` | the same for a connection that speaks HTTP/2 |
+//! | `http2`, `http2_websocket` | the same for a connection that speaks HTTP/2 |
 //! | `ending` | the end of responses and connections, refusals |
 //! | `deadlines` | how long what may take |
 //! | `scope`, `proxy` | what the application is told of a request |
@@ -33,6 +33,7 @@ mod ending;
 mod exchange;
 mod files;
 mod http2;
+mod http2_websocket;
 mod input;
 mod metrics;
 mod operation;

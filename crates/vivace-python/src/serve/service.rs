@@ -557,9 +557,7 @@ impl Instance<Service> {
         for websocket in self.counts.websockets.all() {
             count += usize::from(websocket.cancel_task()?);
             // Its client had the time of the shutdown to answer the close frame.
-            if let Some(connection) = websocket.connection.get() {
-                connection.close()?;
-            }
+            websocket.end()?;
         }
         Ok(count)
     }

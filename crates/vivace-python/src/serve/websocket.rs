@@ -17,6 +17,7 @@ use vivace_http::ws::{CloseCode, Closing, Decoder, Encoder, Keepalive, Phase};
 use super::application::{self, Party, Ties};
 use super::connection::Connection;
 use super::exchange::{self, Exchange};
+use super::http2_websocket::OnStream;
 use super::operation::{self, Wait, Waiters};
 use super::response;
 use super::service::Place;
@@ -54,6 +55,7 @@ pub(crate) struct WebSocket {
     pub(super) ties: Ties,
     pub(super) place: Place,
     pub(super) connection: Slot<Ref<Connection>>,
+    pub(super) on_stream: OnStream,
     pub(super) scope: Slot,
     pub(super) handshake: RefCell<Option<Handshake>>,
     /// `host:port` and the path, for the log.
@@ -80,6 +82,7 @@ impl Class for WebSocket {
             ties: Ties::default(),
             place: Place::default(),
             connection: Slot::empty(),
+            on_stream: OnStream::default(),
             scope: Slot::empty(),
             handshake: RefCell::new(None),
             name: RefCell::default(),
@@ -155,9 +158,15 @@ impl Instance<WebSocket> {
 
     pub(super) fn has_room(&self) -> Result<Option<Owned>> {
         match self.connection.get() {
-            Some(connection) if connection.is_write_paused() && !self.lost.get() => Ok(None),
+            Some(connection) if self.must_wait(&connection) && !self.lost.get() => Ok(None),
             _ => Ok(Some(text::none())),
         }
+    }
+
+    fn must_wait(&self, connection: &Instance<Connection>) -> bool {
+        let stream = self.on_stream.id();
+        connection.is_write_paused()
+            || stream.is_some_and(|stream| !connection.http2_has_room(stream))
     }
 
     /// The connection is lost.
@@ -261,8 +270,13 @@ fn begin_denial(this: &Instance<WebSocket>) -> Result<Ref<Exchange>> {
     let connection = this.connection.get();
     let denial = exchange::denial(this, connection.as_deref())?;
     if let Some(connection) = connection {
-        connection.last.set(true);
-        connection.exchange.set(denial.clone());
+        match this.on_stream.id() {
+            Some(stream) => connection.http2_begin_denial(stream, &denial),
+            None => {
+                connection.last.set(true);
+                connection.exchange.set(denial.clone());
+            }
+        }
     }
     this.denial.set(denial.clone());
     Ok(denial)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vivace_http::field::Header;
 use vivace_http::h1::request::Head;
-use vivace_http::h1::response::write_interim;
+use vivace_http::h1::response::{write_fields, write_interim};
 use vivace_http::ws::deflate::Settings;
 use vivace_http::ws::handshake::{Handshake, Refusal};
 use vivace_http::ws::{
@@ -16,16 +16,17 @@ use super::connection::{Connection, Mode};
 use super::deadlines::Late;
 use super::input::Step;
 use super::scope;
+use super::service::Service;
 use super::websocket::{Content, Stage, WebSocket, content_of, start};
 use crate::ffi::asgi_names::asgi_names;
 use crate::ffi::bytes::{Bytes, bytes};
-use crate::ffi::{Builtin, Class, Instance, Object, Owned, Result, allocate, raise, text};
+use crate::ffi::{Builtin, Class, Instance, Object, Owned, Ref, Result, allocate, raise, text};
 
 /// How long a client may take to answer a close frame, in seconds.
 const CLOSE_SECONDS: f64 = 5.0;
 
 /// The answer when there is no room for one more.
-const NO_ROOM: Refusal =
+pub(super) const NO_ROOM: Refusal =
     Refusal { status: 503, headers: &[("retry-after", "1")], reason: "Service Unavailable" };
 
 /// Bytes that come before the application has accepted, at most.
@@ -50,8 +51,24 @@ impl Instance<Connection> {
         if !service.has_room_for_websocket()? {
             return Ok(Some(Step::Refused(NO_ROOM)));
         }
+        let websocket = self.prepare_websocket(&service, head, handshake, None)?;
+        self.websocket.set(websocket);
+        Ok(Some(Step::Upgraded))
+    }
+
+    /// The application's side of a WebSocket. `scheme`: what HTTP/2 says of it.
+    pub(super) fn prepare_websocket(
+        &self,
+        service: &Instance<Service>,
+        head: &Head<'_>,
+        handshake: Handshake,
+        scheme: Option<&str>,
+    ) -> Result<Ref<WebSocket>> {
         let asgi = asgi_names();
-        let scope = scope::common(self, &service, head)?;
+        let scope = scope::common(self, service, head)?;
+        if let Some(scheme) = scheme {
+            super::proxy::apply_scheme(self, service, scheme, &scope)?;
+        }
         text::dict_discard(&scope, &asgi.method);
         text::dict_set(&scope, &asgi.kind, &asgi.websocket)?;
         let scheme = text::dict_get(&scope, &asgi.scheme)?;
@@ -68,12 +85,11 @@ impl Instance<Connection> {
             format!("{} {}", self.client_text()?, String::from_utf8_lossy(head.target));
         *websocket.handshake.borrow_mut() = Some(handshake);
         websocket.scope.set(scope);
-        websocket.ties.join(&service, &self.event_loop);
+        websocket.ties.join(service, &self.event_loop);
         websocket.connection.set(self.counted());
         let websocket = allocate(websocket)?;
         service.remember_websocket(&websocket);
-        self.websocket.set(websocket);
-        Ok(Some(Step::Upgraded))
+        Ok(websocket)
     }
 
     /// What follows is not HTTP: the application is called.
@@ -94,7 +110,7 @@ impl Instance<Connection> {
                 if self.backlog.borrow().len() > EARLY { self.pause_reading() } else { Ok(()) }
             }
             Stage::Denied => Ok(()),
-            Stage::Open | Stage::Closed => websocket.received(self, data),
+            Stage::Open | Stage::Closed => websocket.received(data),
         }
     }
 
@@ -106,49 +122,102 @@ impl Instance<Connection> {
 
     /// The server ends.
     pub(super) fn websocket_restart(&self) -> Result<()> {
-        let Some(websocket) = self.websocket.get() else { return Ok(()) };
-        if websocket.stage.get() != Stage::Open {
-            return Ok(());
+        if let Some(websocket) = self.websocket.get() {
+            websocket.restart()?;
         }
-        let mut out = Vec::new();
-        websocket.wire.closing.borrow_mut().restart(&mut out);
-        self.write_frames(&out)?;
-        self.await_within(Late::Close, CLOSE_SECONDS)
+        self.http2_websockets().iter().try_for_each(|websocket| websocket.restart())
     }
 
     /// The next ping is due, or an answer to one is overdue.
     pub(super) fn websocket_alive(&self) -> Result<()> {
+        if self.mode.get() == Mode::Http2 {
+            return self.http2_websockets_alive();
+        }
         let Some(websocket) = self.websocket.get() else { return Ok(()) };
+        match websocket.next_ping()? {
+            Some(seconds) => self.await_within(Late::Ping, seconds),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Instance<WebSocket> {
+    /// Sends a ping if it is due, or gives up a client that has not answered one. How many seconds
+    /// there are until the next look.
+    pub(super) fn next_ping(&self) -> Result<Option<f64>> {
         loop {
-            let step = match &mut *websocket.wire.keepalive.borrow_mut() {
+            let step = match &mut *self.wire.keepalive.borrow_mut() {
                 Some(keepalive) => keepalive.step(now()),
-                None => return Ok(()),
+                None => return Ok(None),
             };
             match step {
                 Alive::Wait(until) => {
-                    let seconds = until.saturating_sub(now()).as_secs_f64();
-                    return self.await_within(Late::Ping, seconds);
+                    return Ok(Some(until.saturating_sub(now()).as_secs_f64()));
                 }
                 Alive::Ping(payload) => {
                     let mut out = Vec::new();
-                    websocket.wire.encoder.borrow().ping(&payload, &mut out);
+                    self.wire.encoder.borrow().ping(&payload, &mut out);
                     self.write_frames(&out)?;
                 }
                 Alive::TimedOut => {
                     let reason = "keepalive ping timeout";
-                    websocket.begin_closing(Some(CloseCode::INTERNAL_ERROR), reason)?;
-                    return self.close();
+                    self.begin_closing(Some(CloseCode::INTERNAL_ERROR), reason)?;
+                    return self.end().map(|()| None);
                 }
             }
         }
     }
 
+    /// The server ends.
+    fn restart(&self) -> Result<()> {
+        if self.stage.get() != Stage::Open {
+            return Ok(());
+        }
+        let mut out = Vec::new();
+        self.wire.closing.borrow_mut().restart(&mut out);
+        self.write_frames(&out)?;
+        self.await_end()
+    }
+
     fn write_frames(&self, out: &[u8]) -> Result<()> {
         if out.is_empty() { Ok(()) } else { self.write(&[Bytes::copied(out)?]) }
     }
-}
 
-impl Instance<WebSocket> {
+    fn write(&self, pieces: &[Bytes]) -> Result<()> {
+        let Some(connection) = self.connection.get() else { return Ok(()) };
+        match self.on_stream.id() {
+            Some(stream) => connection.http2_write_websocket(stream, pieces),
+            None => connection.write(pieces),
+        }
+    }
+
+    /// The closing handshake is over, or there will be none.
+    pub(super) fn end(&self) -> Result<()> {
+        let Some(connection) = self.connection.get() else { return Ok(()) };
+        match self.on_stream.id() {
+            Some(stream) => connection.http2_end_websocket(stream),
+            None => connection.close(),
+        }
+    }
+
+    /// The client has some seconds to answer a close frame.
+    fn await_end(&self) -> Result<()> {
+        let Some(connection) = self.connection.get() else { return Ok(()) };
+        match self.on_stream.id() {
+            Some(_) => connection.http2_await_end(self, CLOSE_SECONDS),
+            None => connection.await_within(Late::Close, CLOSE_SECONDS),
+        }
+    }
+
+    /// The client may send more.
+    fn resume(&self) -> Result<()> {
+        let Some(connection) = self.connection.get() else { return Ok(()) };
+        match self.on_stream.id() {
+            Some(_) => connection.http2_resume_websocket(self),
+            None => connection.resume_reading(),
+        }
+    }
+
     /// Answers the handshake: the WebSocket is open.
     pub(super) fn accept(&self, subprotocol: Option<&str>, extra: &[(Bytes, Bytes)]) -> Result<()> {
         let Some(connection) = self.connection.get() else { return Ok(()) };
@@ -165,7 +234,10 @@ impl Instance<WebSocket> {
             let fields: Vec<Header<'_>> = (own.chain(given).chain(date).chain(server))
                 .map(|(name, value)| Header { name, value })
                 .collect();
-            write_interim(&mut out, 101, fields)
+            match self.on_stream.id() {
+                Some(_) => write_fields(&mut out, fields),
+                None => write_interim(&mut out, handshake.status(), fields),
+            }
         });
         if let Err(error) = written {
             *self.handshake.borrow_mut() = Some(handshake);
@@ -179,17 +251,27 @@ impl Instance<WebSocket> {
             let timeout = ws.ping_timeout.map(Duration::from_secs_f64);
             let interval = Duration::from_secs_f64(interval);
             *self.wire.keepalive.borrow_mut() = Some(Keepalive::new(interval, timeout, now()));
-            connection.websocket_alive()?;
         }
         self.stage.set(Stage::Open);
-        connection.write_frames(&out)?;
-        let early = std::mem::take(&mut *connection.backlog.borrow_mut());
-        if early.is_empty() { Ok(()) } else { self.received(&connection, &early) }
+        let early = match self.on_stream.id() {
+            Some(stream) => {
+                connection.http2_accept_websocket(stream, handshake.status(), &out)?;
+                self.on_stream.take_early()
+            }
+            None => {
+                self.write_frames(&out)?;
+                std::mem::take(&mut *connection.backlog.borrow_mut())
+            }
+        };
+        connection.websocket_alive()?;
+        if !early.is_empty() {
+            self.received(&early)?;
+        }
+        if self.is_full()? { Ok(()) } else { self.resume() }
     }
 
     /// `websocket.send`.
     pub(super) fn send_message(&self, message: &Object) -> Result<()> {
-        let Some(connection) = self.connection.get() else { return Ok(()) };
         if self.wire.closing.borrow().phase() != Phase::Open {
             return Ok(());
         }
@@ -203,7 +285,7 @@ impl Instance<WebSocket> {
                     encoder.plain_head(message.kind(), data.as_slice().len())
                 };
                 if let (Some(head), true) = (head, data.as_slice().len() >= COPY_UP_TO) {
-                    return connection.write(&[Bytes::copied(&head)?, data]);
+                    return self.write(&[Bytes::copied(&head)?, data]);
                 }
                 service.with_pool(|pool| {
                     self.wire.encoder.borrow_mut().message(message, pool, &mut out);
@@ -216,7 +298,7 @@ impl Instance<WebSocket> {
                 });
             })?,
         }
-        connection.write_frames(&out)
+        self.write_frames(&out)
     }
 
     /// Sends a close frame, and waits for the other one.
@@ -224,14 +306,17 @@ impl Instance<WebSocket> {
         let Some(connection) = self.connection.get() else { return Ok(()) };
         let mut out = Vec::new();
         self.wire.closing.borrow_mut().begin(code, reason, &mut out);
-        connection.write_frames(&out)?;
-        connection.deadlines.lift(Late::Ping);
-        connection.resume_reading()?;
-        connection.await_within(Late::Close, CLOSE_SECONDS)
+        self.write_frames(&out)?;
+        *self.wire.keepalive.borrow_mut() = None;
+        if self.on_stream.id().is_none() {
+            connection.deadlines.lift(Late::Ping);
+        }
+        self.resume()?;
+        self.await_end()
     }
 
     /// Bytes have come.
-    fn received(&self, connection: &Instance<Connection>, mut data: &[u8]) -> Result<()> {
+    pub(super) fn received(&self, mut data: &[u8]) -> Result<()> {
         let service = self.service()?;
         loop {
             // Taken out: making objects may run finalizers, which may be anything.
@@ -246,10 +331,10 @@ impl Instance<WebSocket> {
                 }
             });
             self.wire.decoder.set(Some(decoder));
-            connection.write_frames(&out)?;
+            self.write_frames(&out)?;
             if self.wire.closing.borrow().phase() == Phase::Done {
                 self.waiters.wake()?;
-                return connection.close();
+                return self.end();
             }
             if !outcome? {
                 break;
@@ -258,8 +343,18 @@ impl Instance<WebSocket> {
         if !self.queue.borrow().is_empty() {
             self.waiters.wake()?;
         }
-        let full = self.queue.borrow().len() >= service.settings().ws.max_queue.max(1);
-        if full && self.stage.get() == Stage::Open { connection.pause_reading() } else { Ok(()) }
+        match self.connection.get() {
+            Some(connection) if self.is_full()? && self.on_stream.id().is_none() => {
+                connection.pause_reading()
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the client has to wait until the application has taken a message.
+    pub(super) fn is_full(&self) -> Result<bool> {
+        let most = self.service()?.settings().ws.max_queue.max(1);
+        Ok(self.stage.get() == Stage::Open && self.queue.borrow().len() >= most)
     }
 
     /// What an event means.
@@ -292,11 +387,7 @@ impl Instance<WebSocket> {
 
     /// The application has taken a message.
     pub(super) fn took_message(&self) -> Result<()> {
-        let room = self.queue.borrow().len() < self.service()?.settings().ws.max_queue.max(1);
-        match self.connection.get() {
-            Some(connection) if room => connection.resume_reading(),
-            _ => Ok(()),
-        }
+        if self.is_full()? { Ok(()) } else { self.resume() }
     }
 }
 
