@@ -172,7 +172,7 @@ def test_a_stream_that_is_reset(server, wire):
     stream = StreamWire(wire, f"/note?id={name}")
     stream.open()
     wire.reset(stream.stream)
-    within(5, lambda: "1006" in str(server.seen(name)), "a disconnect without a close frame")
+    within(lambda: "1006" in str(server.seen(name)), "a disconnect without a close frame")
     assert wire.get("/hello").body == b"hello"
 
 
@@ -183,6 +183,16 @@ def test_a_stream_that_ends_without_a_close_frame(server, wire):
     wire.send(stream.stream, b"", end=True)
     assert stream.ends()
     assert "1006" in str(server.seen(name))
+
+
+def test_a_stream_that_ends_before_the_answer(server, wire):
+    name = unique()
+    stream = StreamWire(wire, f"/wait-before?id={name}")
+    server.seen(name, 1)
+    wire.send(stream.stream, b"", end=True)
+    wire.until(lambda: stream.answer.reset is not None)
+    assert server.seen(name).ended is not None
+    assert wire.get("/hello").body == b"hello"
 
 
 def test_a_lost_connection(server):

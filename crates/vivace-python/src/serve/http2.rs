@@ -17,7 +17,7 @@ use vivace_http::h2::request::Request;
 use super::connection::{Connection, Mode};
 use super::deadlines::Late;
 use super::exchange::{Exchange, Phase};
-use super::websocket::WebSocket;
+use super::websocket::{Stage, WebSocket};
 use super::{access, metrics, response};
 use crate::ffi::asgi_names::asgi_names;
 use crate::ffi::bytes::{Bytes, bytes};
@@ -281,8 +281,11 @@ impl Instance<Connection> {
                     told.push(exchange);
                 }
                 Event::End { stream } => {
-                    if streams.websocket(stream).is_some() {
-                        self.http2_end_websocket(stream)?;
+                    if let Some(websocket) = streams.websocket(stream) {
+                        // A response that denies it goes on.
+                        if websocket.stage.get() != Stage::Denied {
+                            self.http2_end_websocket(stream)?;
+                        }
                         continue;
                     }
                     let Some(exchange) = streams.exchange(stream) else { continue };

@@ -8,7 +8,7 @@
 use std::cell::{Cell, RefCell};
 
 use vivace_http::h1::request::Head;
-use vivace_http::h2::connection::Content;
+use vivace_http::h2::connection::{Content, Reason};
 use vivace_http::h2::request::Request;
 use vivace_http::ws::deflate::Settings;
 use vivace_http::ws::handshake::Handshake;
@@ -152,7 +152,11 @@ impl Instance<Connection> {
     pub(super) fn http2_end_websocket(&self, stream: u32) -> Result<()> {
         let Some(streams) = self.http2.streams() else { return Ok(()) };
         let Some(websocket) = streams.forget_websocket(stream) else { return Ok(()) };
-        streams.with(|wire| wire.send(stream, Content::new(), true));
+        streams.with(|wire| match websocket.stage.get() {
+            // There is no response that could end.
+            Stage::Connecting => wire.reset(stream, Reason::CANCEL),
+            _ => wire.send(stream, Content::new(), true),
+        });
         websocket.lose()?;
         self.http2_flush()
     }
