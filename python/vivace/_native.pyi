@@ -52,6 +52,7 @@ __all__ = [
     "_all_tasks",
     "see_codes",
     "see_heard",
+    "see_line_table",
     "see_report",
     "see_settings",
     "see_snapshot",
@@ -60,6 +61,7 @@ __all__ = [
     "see_trace_convert",
     "see_trace_end",
     "see_trace_forget",
+    "see_walk",
     "see_watched",
 ]
 
@@ -681,3 +683,7 @@ def see_trace_begin(path: str, command: str, limit: int) -> None: ...
 def see_trace_end() -> bool: ...
 def see_trace_forget() -> None: ...
 def see_trace_convert(input: str, output: str) -> str: ...
+def see_line_table(
+    table: bytes, first_line: int
+) -> list[tuple[int, int, int | None, int | None, int | None, int | None]]: ...
+def see_walk(thread: int | None = None) -> list[tuple[str, int, str]] | None: ...

@@ -312,6 +312,25 @@ pub(crate) struct TimerHandle {
     scheduled: Cell<bool>,
 }
 
+/// Where a handle keeps its callback, as an offset from the object.
+pub(crate) fn place_of_callback() -> usize {
+    <Handle as Class>::cell().offset() + std::mem::offset_of!(Handle, callback)
+}
+
+/// The same of one that another thread may cancel.
+pub(crate) fn place_of_threadsafe_callback() -> usize {
+    <ThreadSafeHandle as Class>::cell().offset()
+        + std::mem::offset_of!(ThreadSafeHandle, handle)
+        + std::mem::offset_of!(Handle, callback)
+}
+
+/// The same of a timer.
+pub(crate) fn place_of_timer_callback() -> usize {
+    <TimerHandle as Class>::cell().offset()
+        + std::mem::offset_of!(TimerHandle, handle)
+        + std::mem::offset_of!(Handle, callback)
+}
+
 impl TimerHandle {
     pub(crate) fn new(handle: Handle, when: f64) -> Self {
         Self { handle, when: Cell::new(when), scheduled: Cell::new(true) }

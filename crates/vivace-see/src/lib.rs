@@ -7,6 +7,8 @@
 //! | `finding` | one finding, and how it reads as text and as JSON |
 //! | `limit` | how often a finding of one place may be repeated |
 //! | `report` | where findings go |
+//! | `line_table` | the lines and columns of instructions |
+//! | `watch` | when a loop counts as blocked |
 //! | `live` | the numbers of a running loop, a page of words |
 //! | `trace` | timelines: events, files, Perfetto, the page for browsers |
 //! | `ring` | the file of a process, which others read |
@@ -17,9 +19,11 @@
 pub mod catalog;
 pub mod finding;
 pub mod limit;
+pub mod line_table;
 pub mod live;
 pub mod report;
 pub mod ring;
 pub mod settings;
 pub mod trace;
 pub mod view;
+pub mod watch;

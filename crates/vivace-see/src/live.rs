@@ -159,6 +159,15 @@ pub mod word {
     /// Nanoseconds between ready and run of all steps together.
     pub const DELAY_SUM: usize = 42;
 
+    /// 1 while a block of this loop has been reported and its end has not.
+    pub const REPORTED: usize = 43;
+    /// How many callbacks had run when the turn began.
+    pub const TURN_CALLBACKS: usize = 44;
+    /// How often `call_soon_threadsafe` was called on the loop's own thread.
+    pub const OWN_CALLS: usize = 45;
+    /// The addresses of what was given to the last eight of those calls.
+    pub const OWN_CALLED: usize = 48;
+
     // Histograms: word `n` counts what took less than 2^n nanoseconds, and 2^(n-1) at least.
 
     /// Between becoming ready and running.

@@ -9,6 +9,12 @@ pub fn monotonic_nanoseconds() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
+/// The same with the time in which the machine was suspended.
+pub fn boot_nanoseconds() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
 /// Seconds since 1970, of the clock of the calendar.
 #[inline]
 pub fn unix_seconds() -> u64 {

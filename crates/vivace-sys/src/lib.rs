@@ -5,6 +5,8 @@
 //! | `poller` | epoll: which descriptors are ready, with timeouts in nanoseconds |
 //! | `wake_fd` | eventfd: interrupting a wait from another thread |
 //! | `clock` | CLOCK_MONOTONIC, as `time.monotonic()` reads it |
+//! | `kernel_view` | what a thread waits in |
+//! | `own_memory` | reading this process's memory without a fault |
 //! | `thread` | threads as the kernel numbers them |
 //! | `socket` | accept, receive, send in pieces, addresses |
 //! | `process` | what this process was started with, and what is done at its end |
@@ -15,6 +17,8 @@
 #![warn(missing_docs)]
 
 pub mod clock;
+pub mod kernel_view;
+pub mod own_memory;
 pub mod poller;
 pub mod process;
 pub mod shared_map;

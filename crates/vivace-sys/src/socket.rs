@@ -56,6 +56,54 @@ pub fn peer_address(socket: BorrowedFd<'_>) -> Result<Option<SocketAddrAny>, Err
     rustix::net::getpeername(socket)
 }
 
+/// Who is at the other end of a socket known by its number, for reports: `tcp 10.0.0.5:5432`.
+/// None if the number is closed, no socket, or not connected.
+pub fn peer_of_number(number: i32) -> Option<String> {
+    if number < 0 {
+        return None;
+    }
+    // SAFETY: lent for these calls only, which answer EBADF if nobody has it open.
+    let socket = unsafe { BorrowedFd::borrow_raw(number) };
+    let address = rustix::net::getpeername(socket).ok()??;
+    let Ok(address) = std::net::SocketAddr::try_from(address.clone()) else {
+        return Some(unix_text(&address));
+    };
+    let kind = match rustix::net::sockopt::socket_type(socket) {
+        Ok(rustix::net::SocketType::DGRAM) => "udp",
+        _ => "tcp",
+    };
+    Some(format!("{kind} {address}"))
+}
+
+fn unix_text(address: &SocketAddrAny) -> String {
+    let path = rustix::net::SocketAddrUnix::try_from(address.clone()).ok();
+    match path.as_ref().and_then(|address| address.path()) {
+        Some(path) if !path.is_empty() => format!("unix {}", path.to_string_lossy()),
+        _ => "unix socket".to_owned(),
+    }
+}
+
+/// A socket address in the kernel's form, for reports.
+pub fn address_text(bytes: &[u8]) -> Option<String> {
+    let family = u16::from_ne_bytes(bytes.get(..2)?.try_into().ok()?);
+    let port = || Some(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?));
+    match i32::from(family) {
+        libc::AF_INET => {
+            let address: [u8; 4] = bytes.get(4..8)?.try_into().ok()?;
+            Some(format!("{}:{}", std::net::Ipv4Addr::from(address), port()?))
+        }
+        libc::AF_INET6 => {
+            let address: [u8; 16] = bytes.get(8..24)?.try_into().ok()?;
+            Some(format!("[{}]:{}", std::net::Ipv6Addr::from(address), port()?))
+        }
+        libc::AF_UNIX => {
+            let path = bytes.get(2..)?.split(|byte| *byte == 0).next()?;
+            Some(format!("unix {}", String::from_utf8_lossy(path)))
+        }
+        _ => None,
+    }
+}
+
 /// Sends small writes at once instead of waiting for more (TCP_NODELAY).
 pub fn set_no_delay<Fd: AsFd>(socket: Fd) -> Result<(), Errno> {
     rustix::net::sockopt::set_tcp_nodelay(socket, true)

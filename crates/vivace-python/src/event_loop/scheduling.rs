@@ -3,6 +3,7 @@
 use vivace_sys::clock;
 
 use super::{Entry, Loop};
+use crate::ffi::thread;
 use crate::ffi::{
     Args, Builtin, ClassBuilder, Instance, Object, Owned, Result, allocate_with, imports, names,
     raise, text,
@@ -39,6 +40,9 @@ fn call_soon_threadsafe(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned>
     this.check_open()?;
     if this.debug() {
         check(this, callback, "call_soon_threadsafe", false)?;
+    }
+    if this.flags.thread.get() == thread::ident() {
+        this.see.note_own_call(callback.address());
     }
     let environment = this.contexts.environment(context)?;
     let handle = Handle::new(this, callback, rest, environment)?;

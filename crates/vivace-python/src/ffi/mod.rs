@@ -21,6 +21,8 @@
 //! | `bytes` | bytes that come in and go out |
 //! | `memory` | memory to be filled |
 //! | `descriptor` | descriptors known by number |
+//! | `frame_layout` | where things lie in the interpreter's structs |
+//! | `call_stack` | the Python stack of this thread |
 //! | `weakref` | weak references |
 //! | `running` | the calls that run Python code, safe when the interpreter ends |
 //! | `function` | built-in functions bound to an object |
@@ -35,6 +37,7 @@ mod answer;
 pub(crate) mod asgi_names;
 pub(crate) mod bytes;
 pub(crate) mod call;
+pub(crate) mod call_stack;
 pub(crate) mod class;
 pub(crate) mod code;
 pub(crate) mod context;
@@ -42,6 +45,7 @@ pub(crate) mod coroutine;
 pub(crate) mod descriptor;
 mod edge;
 pub(crate) mod error;
+pub(crate) mod frame_layout;
 mod freelist;
 pub(crate) mod function;
 pub(crate) mod gc;

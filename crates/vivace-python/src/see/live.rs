@@ -4,8 +4,9 @@
 //! used again, so that a process that runs one loop after the other has one page; their counters
 //! go on.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 use vivace_see::live::{Page, Scale, leaked_page, word};
 use vivace_sys::clock::{monotonic_nanoseconds, ticks};
@@ -18,22 +19,25 @@ pub(crate) const PLACES: usize = 64;
 static PAGES: [OnceLock<&'static Page>; PLACES] = [const { OnceLock::new() }; PLACES];
 
 /// A bit for each place that is taken.
-static TAKEN: Mutex<u64> = Mutex::new(0);
+/// No lock: a process may fork at any moment.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
 
 /// The page of a loop by its number, less than [`PLACES`].
 pub(crate) fn live_page(number: usize) -> &'static Page {
     PAGES[number].get_or_init(|| ring::page(number).unwrap_or_else(leaked_page))
 }
 
+/// The pages of the loops that are open.
+pub(crate) fn open_pages() -> impl Iterator<Item = (usize, &'static Page)> {
+    let taken = TAKEN.load(Acquire);
+    (0..PLACES).filter(move |number| taken & (1 << number) != 0).map(|n| (n, live_page(n)))
+}
+
 /// Takes the first place that is free.
 pub(super) fn take_place() -> Option<usize> {
-    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let number = taken.trailing_ones() as usize;
-    if number >= PLACES {
-        return None;
-    }
-    *taken |= 1 << number;
-    Some(number)
+    let first_free = |taken: u64| (taken != u64::MAX).then(|| taken | (taken + 1));
+    let before = TAKEN.fetch_update(AcqRel, Acquire, first_free).ok()?;
+    Some(before.trailing_ones() as usize)
 }
 
 /// Gives a place back.
@@ -52,7 +56,7 @@ pub(super) fn leave_place(number: usize) {
     ] {
         page[word].store(0, Relaxed);
     }
-    *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) &= !(1 << number);
+    TAKEN.fetch_and(!(1 << number), AcqRel);
 }
 
 static FIRST: (AtomicU64, AtomicU64) = (AtomicU64::new(0), AtomicU64::new(0));

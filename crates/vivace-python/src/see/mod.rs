@@ -8,6 +8,12 @@
 //! | `numbers` | the numbers as Python reads them |
 //! | `ring` | the file of this process, which others read |
 //! | `trace` | what is recorded while a trace runs |
+//! | `watchdog` | the thread that notices a blocked loop |
+//! | `blocked` | what is reported of it |
+//! | `cause` | why a thread does not go on, as the kernel tells |
+//! | `subject` | what runs, as reports name it |
+//! | `walk`, `memory` | stacks and objects, read without the GIL |
+//! | `collector` | pauses of the garbage collector |
 //! | `tick` | what is called once a second |
 //! | `heard` | findings kept for the plugin for pytest |
 //! | `value_stack` | the frames of suspended coroutines, for `vivace.see` |
@@ -15,14 +21,21 @@
 //! `vivace-see` has what needs no Python: texts, formats, limits. `python/vivace/see` has what is
 //! asked seldom and may take its time.
 
+mod blocked;
+mod cause;
+mod collector;
 mod heard;
 pub(crate) mod live;
+mod memory;
 pub(crate) mod numbers;
 pub(crate) mod probe;
 pub(crate) mod ring;
+mod subject;
 pub(crate) mod tick;
 pub(crate) mod trace;
 mod value_stack;
+pub(crate) mod walk;
+mod watchdog;
 
 use std::sync::OnceLock;
 
@@ -55,6 +68,11 @@ pub(crate) fn report(finding: &Finding, event_loop: u32) -> bool {
     let origin =
         Origin { pid: std::process::id(), event_loop, time: unix_seconds_exact(), suppressed: 0 };
     reporter().report(finding, origin, monotonic_nanoseconds())
+}
+
+/// The request that a task answers, by the number of the task: `GET /report`.
+pub(crate) fn request_label(_task: u64) -> Option<String> {
+    None
 }
 
 /// `see_report(finding, loop)`: `finding` is JSON of the fields of `Finding`.
@@ -97,5 +115,7 @@ pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(value_stack::see_suspended, module)?)?;
     module.add_function(wrap_pyfunction!(heard::see_heard, module)?)?;
     ring::add_functions(module)?;
+    module.add_function(wrap_pyfunction!(walk::see_line_table, module)?)?;
+    module.add_function(wrap_pyfunction!(walk::see_walk, module)?)?;
     Ok(())
 }

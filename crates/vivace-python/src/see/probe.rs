@@ -14,8 +14,9 @@ use vivace_sys::clock::{ticks, unix_seconds_exact};
 
 use super::tick::Ticking;
 use super::trace::{self, Lane, TaskLane};
-use super::{live, ring, settings};
+use super::{collector, live, ring, settings, walk, watchdog};
 use crate::ffi::Visitor;
+use crate::ffi::frame_layout::thread_state;
 
 /// In the loop.
 pub(crate) struct LoopProbe {
@@ -133,8 +134,13 @@ impl LoopProbe {
         page[word::BEGIN].store(now, Relaxed);
         page[word::STARTED].store((unix_seconds_exact() * 1e9) as u64, Relaxed);
         page[word::THREAD].store(u64::from(vivace_sys::thread::number()), Relaxed);
+        walk::check();
+        page[word::THREAD_STATE].store(thread_state() as u64, Relaxed);
+        page[word::RUN_FRAME].store(walk::own_frame() as u64, Relaxed);
+        collector::watch();
         page[word::PHASE].store(Phase::Running as u64, Relaxed);
         add(&page[word::SEQUENCE], 1);
+        watchdog::watch();
     }
 
     /// The loop stops.
@@ -144,8 +150,9 @@ impl LoopProbe {
         page[word::KIND].store(Kind::Nothing as u64, Relaxed);
         page[word::TASK].store(0, Relaxed);
         page[word::PHASE].store(Phase::NotRunning as u64, Relaxed);
-        page[word::THREAD].store(0, Relaxed);
         add(&page[word::SEQUENCE], 1);
+        watchdog::settle(page);
+        page[word::THREAD].store(0, Relaxed);
     }
 
     fn count_busy(&self, page: &Page, now: u64) {
@@ -165,9 +172,18 @@ impl LoopProbe {
         let Some(page) = self.page.get() else { return };
         add(&page[word::ITERATIONS], 1);
         page[word::READY].store(ready as u64, Relaxed);
+        page[word::TURN_CALLBACKS].store(page[word::CALLBACKS].load(Relaxed), Relaxed);
         if trace::is_on() {
             trace::turning(self, ready);
         }
+    }
+
+    /// `call_soon_threadsafe` was called on the loop's own thread, with the object at an address.
+    pub(crate) fn note_own_call(&self, address: usize) {
+        let Some(page) = self.page.get() else { return };
+        let calls = page[word::OWN_CALLS].load(Relaxed);
+        page[word::OWN_CALLED + (calls % 8) as usize].store(address as u64, Relaxed);
+        page[word::OWN_CALLS].store(calls.wrapping_add(1), Relaxed);
     }
 
     /// The callbacks of a turn have run: those that they made ready wait from now on.
@@ -314,6 +330,7 @@ pub(crate) fn wait_returned(page: Option<&'static Page>) -> u64 {
     page[word::PHASE].store(Phase::WaitingForGil as u64, Relaxed);
     // Whoever watches and has gone to sleep reads the phase after saying so.
     fence(SeqCst);
+    watchdog::wake();
     page[word::BEGIN].load(Relaxed)
 }
 

@@ -54,6 +54,21 @@ pub(crate) struct Task {
     pub(crate) see: TaskProbe,
 }
 
+/// Where a task keeps what reports name, as offsets from the object.
+pub(crate) struct Places {
+    pub(crate) name: usize,
+    pub(crate) coroutine: usize,
+}
+
+/// See [`Places`].
+pub(crate) fn places() -> Places {
+    let begin = Task::cell().offset();
+    Places {
+        name: begin + std::mem::offset_of!(Task, name),
+        coroutine: begin + std::mem::offset_of!(Task, coroutine),
+    }
+}
+
 impl Task {
     fn blank() -> Self {
         Self {

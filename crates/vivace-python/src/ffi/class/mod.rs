@@ -66,6 +66,11 @@ pub(crate) struct ClassCell {
 }
 
 impl ClassCell {
+    /// Where the Rust struct lies in an instance.
+    pub(crate) fn offset(&self) -> usize {
+        self.offset.load(Relaxed)
+    }
+
     /// `keep` instances are kept for reuse instead of being freed.
     pub(crate) const fn new(keep: usize) -> Self {
         Self {
