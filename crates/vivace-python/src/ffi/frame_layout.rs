@@ -150,10 +150,10 @@ fn debug_offsets() -> Option<[usize; 50]> {
     }
     // SAFETY: the runtime begins with the offsets, which are written when the interpreter is
     // compiled; it is much longer than what is read.
-    let words = unsafe { &*(&raw const _PyRuntime) };
+    let words = unsafe { &_PyRuntime };
     // SAFETY: a version is a constant.
     let version = unsafe { ffi::Py_Version } >> 16;
-    let known = words[0].to_ne_bytes() == *COOKIE && words[1] >> 16 == u64::from(version);
+    let known = words[0].to_ne_bytes() == *COOKIE && words[1] >> 16 == version;
     // Free-threaded builds tag their pointers in other ways.
     if !known || words[2] != 0 {
         return None;
