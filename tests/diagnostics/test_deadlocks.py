@@ -81,7 +81,7 @@ def test_two_locks_in_different_order(
         assert task["waits"]["text"] == 'Lock "theirs"'
         assert task["waits"]["line"] == done.line("wanted")
     assert ["do", "take the locks in one order everywhere"] in found["report"]
-    lines = [text for label, text in found["report"] if label == "task"]
+    lines = [text for _, text in found["report"]]
     assert any(
         line.startswith('first transfer()  holds Lock "mine" (')
         and line.endswith(f'waits for Lock "theirs" at {done.path}:{done.line("wanted")}')
@@ -194,6 +194,11 @@ def test_the_holder_of_a_lock_has_exited(watch: Any, diag: str) -> None:
     else:
         assert found["verdict"] == "likely"
         assert "acquire()" in text
+
+
+def test_the_flag_is_as_good_as_the_variable(watch: Any) -> None:
+    done = watch(program(ALONE, GONE, RUN), status=ENDED, flags=("--dev",))
+    assert done.only("V303")["taken"]["line"] == done.line("taken")
 
 
 def test_with_dev_a_lost_lock_is_seen_beside_others(watch: Any) -> None:

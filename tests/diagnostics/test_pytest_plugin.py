@@ -43,7 +43,7 @@ def check(tmp_path: Path) -> Check:
             for count, word in re.findall(r"(\d+) (passed|failed|errors?)", done.stdout)
         }
         assert found == outcomes, done.stdout + done.stderr
-        return done.stdout
+        return done.stdout + done.stderr
 
     return check
 

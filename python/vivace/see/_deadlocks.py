@@ -27,7 +27,7 @@ from typing import Any
 
 from vivace import _native
 
-from . import _acquisitions, _findings, _graph, _owners, _reach, _waits
+from . import _acquisitions, _findings, _frames, _graph, _owners, _reach, _waits
 from ._graph import Graph, Node
 
 #: A look takes no longer than this at a time, in seconds.
@@ -242,7 +242,8 @@ def _report(loop: Any, graph: Graph, cycle: list[int], tasks: dict[int, Any], si
     verdict = graph.verdict(cycle)
     waited = time.monotonic() - since
     described = [_describe(graph, tasks, task) for task in cycle]
-    lines = [("task", _sentence(entry)) for entry in described[:_SHOWN]]
+    lines = [("", _sentence(entry)) for entry in described[:_SHOWN]]
+    lines[0] = ("task", lines[0][1])
     if len(described) > _SHOWN:
         lines.append(("", f"and {len(described) - _SHOWN} more in the circle"))
     lines += _wakers(graph, cycle, tasks)
@@ -272,7 +273,7 @@ def _report(loop: Any, graph: Graph, cycle: list[int], tasks: dict[int, Any], si
 
 def _wakers(graph: Graph, cycle: list[int], tasks: dict[int, Any]) -> list[tuple[str, str]]:
     """Of queues, events and the like: who could end the wait, as far as can be seen."""
-    lines = []
+    lines: list[tuple[str, str]] = []
     for task in cycle[:_SHOWN]:
         if graph.nodes[task].kind in _graph.SIGNALLED:
             names = sorted(_waits.task_name(tasks[edge.to]) for edge in graph.edges[task])
@@ -301,7 +302,7 @@ def _describe(graph: Graph, tasks: dict[int, Any], identity: int) -> dict[str, A
         if held.thing not in wanted:
             continue
         thing = things.get(held.thing)
-        kind = type(thing).__name__ if thing is not None else "Lock"
+        kind = _kind(thing)
         name = _graph.held_name(thing, wait.frames) if thing is not None else ""
         holds.append(
             {
@@ -313,7 +314,7 @@ def _describe(graph: Graph, tasks: dict[int, Any], identity: int) -> dict[str, A
         )
     return {
         "name": _waits.task_name(task),
-        "coro": _function(task),
+        "coro": _function(task, wait.frames),
         "holds": holds,
         "waits": {
             "kind": node.kind,
@@ -325,7 +326,20 @@ def _describe(graph: Graph, tasks: dict[int, Any], identity: int) -> dict[str, A
     }
 
 
-def _function(task: Any) -> str:
+def _kind(thing: Any) -> str:
+    """``Lock``, ``anyio Lock``."""
+    if thing is None:
+        return "Lock"
+    kind = type(thing)
+    library = "anyio " if kind.__module__.partition(".")[0] == "anyio" else ""
+    return f"{library}{kind.__name__.removesuffix('Adapter')}"
+
+
+def _function(task: Any, frames: list[_frames.Frame]) -> str:
+    """The function of a task: the program's, where a library has put one around it."""
+    for frame in frames:
+        if _frames.author(frame.code.co_filename) == _frames.USER:
+            return frame.code.co_qualname
     coroutine = task.get_coro()
     return getattr(coroutine, "__qualname__", None) or type(coroutine).__name__
 
@@ -431,7 +445,8 @@ def _abandoned(
     for waiter, entry in zip(waiters, entries, strict=False):
         place = f"{_short(entry.file)}:{entry.line}"
         task = tasks[waiter]
-        text = f"{_waits.task_name(task)} {_function(task)}()  waits for {entry.text} at {place}"
+        function = _function(task, entry.frames)
+        text = f"{_waits.task_name(task)} {function}()  waits for {entry.text} at {place}"
         lines.append(("task", text))
     lines.append(("do", "use `async with`, which gives back on every way out"))
     if not ended:
@@ -449,8 +464,11 @@ def _abandoned(
             "function": wait.function,
             "taken": taken,
             "tasks": [
-                {"name": _waits.task_name(tasks[waiter]), "coro": _function(tasks[waiter])}
-                for waiter in waiters
+                {
+                    "name": _waits.task_name(tasks[waiter]),
+                    "coro": _function(tasks[waiter], entry.frames),
+                }
+                for waiter, entry in zip(waiters, entries, strict=False)
             ],
         },
     )
