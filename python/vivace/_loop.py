@@ -10,6 +10,7 @@ messages, without a second copy to keep in step. This file joins the two.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import socket
 import sys
@@ -40,6 +41,7 @@ __all__ = ["EventLoop", "new_event_loop"]
 
 _task_registry.install()
 
+#: Whether the diagnostics look at anything.
 _DIAGNOSTICS = _native.see_settings()[0] > 0
 
 _FORMAT_TAKES_DEBUG = "debug" in (format_helpers._format_callback_source.__kwdefaults__ or {})
@@ -157,6 +159,8 @@ class EventLoop(
         self._check_closed()
         self._check_running()
         self._set_coroutine_origin_tracking(self._debug)
+        if _DIAGNOSTICS:
+            _see("_unawaited").started(self)
         hooks = sys.get_asyncgen_hooks()
         try:
             self._thread_id = threading.get_ident()
@@ -178,6 +182,18 @@ class EventLoop(
             _set_running_loop(None)
             self._set_coroutine_origin_tracking(False)
             sys.set_asyncgen_hooks(*hooks)
+            if _DIAGNOSTICS:
+                _see("_unawaited").stopped(self)
+
+    def close(self) -> None:
+        """Closes the loop.
+
+        Raises:
+            RuntimeError: the loop is running.
+        """
+        if _DIAGNOSTICS and not self.is_closed() and not self.is_running():
+            _see("_exit").closing(self)
+        super().close()
 
     def __del__(self) -> None:
         if not self.is_closed():
@@ -513,6 +529,11 @@ class EventLoop(
 
 def _nothing(*args: object) -> None:
     pass
+
+
+def _see(part: str) -> Any:
+    """A part of the diagnostics, which are imported only where they are on."""
+    return importlib.import_module(f"vivace.see.{part}")
 
 
 _loops: weakref.WeakSet[EventLoop] = weakref.WeakSet()

@@ -8,6 +8,7 @@ the two (`make stubs`). `_loop.py` and its neighbours use all of it; programs se
 import asyncio
 import socket
 import sys
+import weakref
 from asyncio import _CoroutineLike
 from asyncio.events import _TaskFactory
 from asyncio.transports import _FlowControlMixin
@@ -23,6 +24,7 @@ from typing import (
     Never,
     NoReturn,
     Self,
+    TypeAlias,
     TypeVar,
     TypeVarTuple,
     final,
@@ -50,17 +52,29 @@ __all__ = [
     "TimerHandle",
     "WebSocket",
     "_all_tasks",
+    "see_armed",
+    "see_cancelled",
+    "see_census",
     "see_codes",
+    "see_created",
     "see_heard",
+    "see_ignoring",
+    "see_line",
     "see_line_table",
+    "see_listen",
+    "see_orphans",
+    "see_pass_over",
+    "see_pending",
     "see_report",
     "see_settings",
     "see_snapshot",
     "see_suspended",
+    "see_tell",
     "see_trace_begin",
     "see_trace_convert",
     "see_trace_end",
     "see_trace_forget",
+    "see_unawaited",
     "see_walk",
     "see_watched",
 ]
@@ -659,6 +673,10 @@ class Operation:
 def _all_tasks() -> list[Task[Any]]: ...
 
 # Diagnostics: see `vivace.see`.
+_Cancelled: TypeAlias = tuple[
+    str | None, CodeType | None, tuple[CodeType, int] | None, float, float | None
+]
+
 def see_report(finding: str, event_loop: int) -> bool: ...
 def see_settings() -> tuple[int, float, bool]: ...
 def see_codes() -> list[tuple[str, str, str]]: ...
@@ -687,3 +705,21 @@ def see_line_table(
     table: bytes, first_line: int
 ) -> list[tuple[int, int, int | None, int | None, int | None, int | None]]: ...
 def see_walk(thread: int | None = None) -> list[tuple[str, int, str]] | None: ...
+def see_armed(armed: bool) -> None: ...
+def see_cancelled(task: object) -> _Cancelled | None: ...
+def see_census(event_loop: Loop) -> list[tuple[Task[Any], int]]: ...
+def see_created(task: object) -> list[tuple[CodeType, int]]: ...
+def see_ignoring(event_loop: Loop, seconds: float) -> list[Task[Any]]: ...
+def see_line(code: CodeType, instruction: int) -> int: ...
+def see_listen(
+    failures: list[weakref.ReferenceType[Any]],
+    destroyed: Callable[[Any], object],
+    cancelled: Callable[[Any], object],
+) -> None: ...
+def see_orphans(event_loop: Loop, skip: int, nanoseconds: int) -> tuple[list[list[Any]], int]: ...
+def see_pass_over(variables: dict[str, Any]) -> None: ...
+def see_pending(event_loop: Loop) -> list[Task[Any]]: ...
+def see_tell(task: object, what: int) -> bool: ...
+def see_unawaited(
+    original: Callable[[Any], object], report: Callable[[Any, bool], object]
+) -> Callable[[Any], object]: ...

@@ -43,6 +43,11 @@ class Outcome:
         """The findings of one code."""
         return [finding for finding in self.findings if finding["code"] == code]
 
+    @property
+    def untimed(self) -> list[dict[str, Any]]:
+        """The findings that do not come from how busy the machine is."""
+        return [finding for finding in self.findings if finding["code"] > "V112"]
+
     def only(self, code: str) -> dict[str, Any]:
         """The one finding of a code; fails if there is none, or more."""
         found = self.of(code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import _deadlocks, _snapshot, _tick
+from . import _deadlocks, _lost, _snapshot, _tick
 from ._settings import settings
 
 _begun = False
@@ -25,3 +25,4 @@ def begin() -> None:
         from . import _races
 
         _races.install()
+    _lost.begin()

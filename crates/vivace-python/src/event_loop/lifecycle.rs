@@ -48,6 +48,7 @@ fn after_fork(this: &Instance<Loop>) -> Result<Owned> {
 /// `_close()`: everything that waits is dropped, the descriptors are closed.
 fn close(this: &Instance<Loop>) -> Result<Owned> {
     this.flags.closed.set(true);
+    crate::task::release_all(this);
     drop(this.ready.take());
     let timers = this.timers.borrow_mut().take();
     drop(timers);
@@ -150,6 +151,7 @@ pub(super) fn with_methods(builder: ClassBuilder<Loop>) -> ClassBuilder<Loop> {
         .noargs(c"_ready_handles", c"The handles that are ready.", ready_handles)
         .noargs(c"_timer_handles", c"The timers that are held.", timer_handles)
         .noargs(c"_clear_ready", c"Drops what is ready.", |this: &Instance<Loop>| {
+            crate::task::release_all(this);
             drop(this.ready.take());
             Ok(text::none())
         })

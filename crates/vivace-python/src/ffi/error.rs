@@ -29,6 +29,7 @@ pub(crate) enum Builtin {
     ConnectionAborted,
     ConnectionReset,
     Timeout,
+    RuntimeWarning,
 }
 
 impl Builtin {
@@ -49,6 +50,7 @@ impl Builtin {
                 Self::ConnectionAborted => ffi::PyExc_ConnectionAbortedError,
                 Self::ConnectionReset => ffi::PyExc_ConnectionResetError,
                 Self::Timeout => ffi::PyExc_TimeoutError,
+                Self::RuntimeWarning => ffi::PyExc_RuntimeWarning,
             })
         }
     }

@@ -15,3 +15,9 @@ pub(crate) fn from_pyo3<'a>(object: &'a Bound<'_, PyAny>) -> &'a Object {
     // SAFETY: alive as long as the borrow; attached, as `Bound` shows.
     unsafe { Object::from_ptr(object.as_ptr()) }
 }
+
+/// A reference for PyO3.
+pub(crate) fn to_pyo3<'py>(py: Python<'py>, object: &Object) -> Bound<'py, PyAny> {
+    // SAFETY: a live object; attached, as `py` shows.
+    unsafe { Bound::from_borrowed_ptr(py, object.as_ptr()) }
+}

@@ -17,6 +17,8 @@
 //! | `thread` | the GIL, signals, carrying references across threads |
 //! | `state` | interned names, the standard library's types |
 //! | `registry` | the list of pending tasks |
+//! | `frames` | which line of the program is being run |
+//! | `island` | what only a suspended task holds |
 //! | `interop` | between this layer and PyO3 |
 //! | `bytes` | bytes that come in and go out |
 //! | `memory` | memory to be filled |
@@ -46,10 +48,12 @@ pub(crate) mod descriptor;
 mod edge;
 pub(crate) mod error;
 pub(crate) mod frame_layout;
+pub(crate) mod frames;
 mod freelist;
 pub(crate) mod function;
 pub(crate) mod gc;
 pub(crate) mod interop;
+pub(crate) mod island;
 pub(crate) mod memory;
 mod nesting;
 pub(crate) mod object;

@@ -1,12 +1,16 @@
 //! All pending tasks of the process, as a list that runs through the tasks themselves.
 //!
-//! Weak: being in the list does not keep a task alive, and a task leaves it when it is done or
-//! deallocated. It replaces the WeakSet of `asyncio.tasks`, which costs more than creating the
-//! task. Guarded by the GIL.
+//! A task leaves it when it is done or deallocated. It replaces the WeakSet of `asyncio.tasks`,
+//! which costs more than creating the task. Guarded by the GIL.
 //!
 //! From CPython 3.14 on asyncio has such a list itself, for its own tasks and for subclasses of
 //! them, and no set that could be taught to look here: there a task is entered in asyncio's list
-//! instead, and must leave it before its memory goes.
+//! as well, and must leave it before its memory goes.
+//!
+//! A task of one of our loops is *held* while it is in the list: one of the references to it is
+//! its own. The collector is shown that reference only while the loop does not run. So a task
+//! that nobody else refers to lives while its loop runs, and is garbage, as in asyncio, as soon
+//! as nobody runs the loop any more.
 
 use std::cell::Cell;
 use std::ptr::null_mut;
@@ -16,6 +20,7 @@ use pyo3::ffi;
 
 use super::class::{Class, Instance};
 use super::error::Result;
+use super::gc::Visitor;
 use super::object::{Object, Owned};
 use super::state::imports;
 
@@ -24,6 +29,7 @@ pub(crate) struct Link {
     object: Cell<*mut ffi::PyObject>,
     previous: Cell<*const Self>,
     next: Cell<*const Self>,
+    held: Cell<bool>,
 }
 
 impl Default for Link {
@@ -32,6 +38,7 @@ impl Default for Link {
             object: Cell::new(null_mut()),
             previous: Cell::new(null_mut()),
             next: Cell::new(null_mut()),
+            held: Cell::new(false),
         }
     }
 }
@@ -53,8 +60,6 @@ pub(crate) fn enter<T: Listed>(instance: &Instance<T>) -> Result<()> {
     }
     if cfg!(Py_3_14) {
         imports().register_task.call(&[instance.object()])?;
-        link.object.set(instance.object().as_ptr());
-        return Ok(());
     }
     let first = FIRST.load(Relaxed);
     link.object.set(instance.object().as_ptr());
@@ -72,11 +77,38 @@ pub(crate) fn enter<T: Listed>(instance: &Instance<T>) -> Result<()> {
 #[inline]
 pub(crate) fn leave<T: Listed>(instance: &Instance<T>) -> Result<()> {
     let link = instance.link();
-    if cfg!(Py_3_14) && !link.object.replace(null_mut()).is_null() {
-        return imports().unregister_task.call(&[instance.object()]).map(drop);
+    if link.object.get().is_null() {
+        return Ok(());
     }
     link.leave();
+    release(instance);
+    if cfg!(Py_3_14) {
+        return imports().unregister_task.call(&[instance.object()]).map(drop);
+    }
     Ok(())
+}
+
+/// Has an instance of the list hold itself.
+#[inline]
+pub(crate) fn hold<T: Listed>(instance: &Instance<T>) {
+    let link = instance.link();
+    if !link.object.get().is_null() && !link.held.replace(true) {
+        std::mem::forget(instance.counted());
+    }
+}
+
+/// Whether an instance holds itself.
+pub(crate) fn is_held<T: Listed>(instance: &Instance<T>) -> bool {
+    instance.link().held.get()
+}
+
+/// Takes back what `hold` did. The caller has another reference.
+#[inline]
+pub(crate) fn release<T: Listed>(instance: &Instance<T>) {
+    if instance.link().held.replace(false) {
+        // SAFETY: the reference that `hold` has kept; it is given away once, as the mark says.
+        drop(unsafe { Owned::from_new_unchecked(instance.object().as_ptr()) });
+    }
 }
 
 impl Link {
@@ -85,8 +117,15 @@ impl Link {
         !self.object.get().is_null()
     }
 
+    /// Shows the collector the reference that the instance has to itself.
+    pub(crate) fn traverse(&self, visitor: &mut Visitor) {
+        if self.held.get() {
+            // SAFETY: the link is in the list, so its object is alive.
+            visitor.object(unsafe { Object::from_ptr(self.object.get()) });
+        }
+    }
+
     fn leave(&self) {
-        debug_assert!(!cfg!(Py_3_14) || !self.is_entered(), "the finalizer has taken it out");
         if self.object.replace(null_mut()).is_null() {
             return;
         }
@@ -107,24 +146,34 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
+        debug_assert!(!cfg!(Py_3_14) || !self.is_entered(), "the finalizer has taken it out");
         self.leave();
     }
 }
 
-/// Every instance in the list.
-pub(crate) fn all() -> Vec<Owned> {
-    let mut found = Vec::new();
+/// Shows every instance in the list, without counting a reference, until `each` says no; `each`
+/// must run no Python code.
+pub(crate) fn for_each(mut each: impl FnMut(&Object) -> bool) {
     let mut link = FIRST.load(Relaxed).cast_const();
     while !link.is_null() {
         // SAFETY: live by the invariant; no Python code runs during the walk. An object that
         // is being deallocated has no references left and is passed over.
         unsafe {
             let object = (*link).object.get();
-            if ffi::Py_REFCNT(object) > 0 {
-                found.push(Object::from_ptr(object).new_ref());
+            if ffi::Py_REFCNT(object) > 0 && !each(Object::from_ptr(object)) {
+                return;
             }
             link = (*link).next.get();
         }
     }
+}
+
+/// Every instance in the list.
+pub(crate) fn all() -> Vec<Owned> {
+    let mut found = Vec::new();
+    for_each(|object| {
+        found.push(object.new_ref());
+        true
+    });
     found
 }

@@ -55,6 +55,12 @@ impl<P: Counted> Slot<P> {
         self.peek().is_some_and(|held| held.as_object().is(object))
     }
 
+    /// What `read` says of the value, which it must only look at: it runs no Python code.
+    #[inline(always)]
+    pub(crate) fn look<R>(&self, read: impl FnOnce(&P) -> R) -> Option<R> {
+        self.peek().map(read)
+    }
+
     /// Whether the field holds the only reference that there is to something.
     #[inline(always)]
     pub(crate) fn is_only_reference(&self) -> bool {

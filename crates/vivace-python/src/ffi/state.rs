@@ -45,6 +45,7 @@ names! {
     cr_await, cr_code, gi_code, gi_yieldfrom, co_qualname, co_filename, co_firstlineno,
     code = "__code__", func = "__func__", partial_func = "func", qualname = "__qualname__", file =
     "__file__",
+    cr_origin,
 }
 
 /// Objects of the standard library.
@@ -182,6 +183,7 @@ pub(crate) fn initialise() -> Result<()> {
         let names = Names::make()?;
         let imports = Imports::make(&names)?;
         super::context::find_fields()?;
+        super::frames::check_layout();
         let _already = STATE.0.set(State { names, imports });
     }
     Ok(())

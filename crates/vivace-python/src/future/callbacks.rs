@@ -61,6 +61,12 @@ impl Callbacks {
         }
     }
 
+    /// Whether a task waits.
+    pub(crate) fn wakes_a_task(&self) -> bool {
+        let list = self.0.borrow();
+        list.first.iter().chain(&list.rest).any(|callback| matches!(callback, Callback::Wake(_)))
+    }
+
     /// Takes all.
     #[inline]
     pub(crate) fn take(&self) -> (Option<Callback>, Vec<Callback>) {

@@ -147,6 +147,16 @@ impl Core {
         self.native.is(event_loop.object())
     }
 
+    /// Whether the loop is one of ours and its turns are being run. Counts no reference, for the
+    /// collector's sake.
+    pub(crate) fn loop_turns(&self) -> bool {
+        self.native.look(|event_loop| event_loop.flags.turning.get()).unwrap_or(false)
+    }
+
+    pub(crate) fn has_native_loop(&self) -> bool {
+        self.native.is_some()
+    }
+
     pub(crate) fn is_initialised(&self) -> bool {
         self.native.is_some() || self.foreign.is_some()
     }

@@ -17,6 +17,7 @@
 //! | `tick` | what is called once a second |
 //! | `heard` | findings kept for the plugin for pytest |
 //! | `value_stack` | the frames of suspended coroutines, for `vivace.see` |
+//! | `lost` | coroutines nobody awaits, failures nobody looks at, tasks that never go on |
 //!
 //! `vivace-see` has what needs no Python: texts, formats, limits. `python/vivace/see` has what is
 //! asked seldom and may take its time.
@@ -26,6 +27,7 @@ mod cause;
 mod collector;
 mod heard;
 pub(crate) mod live;
+pub(crate) mod lost;
 mod memory;
 pub(crate) mod numbers;
 pub(crate) mod probe;
@@ -51,6 +53,18 @@ use vivace_sys::clock::{monotonic_nanoseconds, unix_seconds_exact};
 pub(crate) fn settings() -> &'static Settings {
     static SETTINGS: OnceLock<Settings> = OnceLock::new();
     SETTINGS.get_or_init(|| Settings::read(|name| std::env::var(name).ok()))
+}
+
+/// Whether anything is looked at.
+#[inline]
+pub(crate) fn is_on() -> bool {
+    settings().is_on()
+}
+
+/// Whether the dear detectors run.
+#[inline]
+pub(crate) fn is_dev() -> bool {
+    settings().level == Level::Dev
 }
 
 /// Where findings of this process go.
@@ -117,5 +131,5 @@ pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ring::add_functions(module)?;
     module.add_function(wrap_pyfunction!(walk::see_line_table, module)?)?;
     module.add_function(wrap_pyfunction!(walk::see_walk, module)?)?;
-    Ok(())
+    lost::add_functions(module)
 }

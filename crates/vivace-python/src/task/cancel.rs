@@ -21,6 +21,7 @@ pub(super) fn cancel_task(this: &Instance<Task>, message: Option<&Object>) -> Re
     if trace::is_on() {
         this.in_trace(trace::cancelled);
     }
+    this.note_cancellation();
     if let Some(waits_for) = this.waits_for.get() {
         if cancel_waited(&waits_for, message)? {
             return Ok(true);
@@ -55,6 +56,9 @@ pub(super) fn uncancel(this: &Instance<Task>) -> Result<Owned> {
     let requests = this.cancel_requests.get();
     if requests > 0 {
         this.cancel_requests.set(requests - 1);
+        if requests == 1 {
+            this.provenance.forget_cancellation();
+        }
         if requests == 1 && cfg!(Py_3_13) {
             this.must_cancel.set(false);
         }

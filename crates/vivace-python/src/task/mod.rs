@@ -6,6 +6,7 @@
 //! | `step` | driving the coroutine, and what it may yield |
 //! | `cancel` | `cancel`, `uncancel`, `cancelling` |
 //! | `methods` | names, stacks, attributes |
+//! | `provenance` | who made it, who cancelled it |
 //! | `current` | which task is the current one, in asyncio's own books |
 //!
 //! A ready task is itself an entry of the loop's queue, and a task that waits is a pointer
@@ -14,6 +15,7 @@
 mod cancel;
 pub(crate) mod current;
 mod methods;
+pub(crate) mod provenance;
 pub(crate) mod step;
 
 use std::cell::Cell;
@@ -31,6 +33,7 @@ use crate::see::probe::TaskProbe;
 use crate::see::trace;
 
 pub(crate) use methods::make_class;
+use provenance::Provenance;
 
 /// A name given, or the number of which the default name is made when somebody asks.
 enum Name {
@@ -52,6 +55,7 @@ pub(crate) struct Task {
     log_destroy_pending: Cell<bool>,
     link: Link,
     pub(crate) see: TaskProbe,
+    pub(crate) provenance: Provenance,
 }
 
 /// Where a task keeps what reports name, as offsets from the object.
@@ -83,6 +87,7 @@ impl Task {
             log_destroy_pending: Cell::new(true),
             link: Link::default(),
             see: TaskProbe::default(),
+            provenance: Provenance::default(),
         }
     }
 
@@ -125,6 +130,9 @@ impl Class for Task {
         self.environment.traverse(visitor);
         visitor.slot(&self.name);
         visitor.slot(&self.waits_for);
+        if !self.core.loop_turns() {
+            self.link.traverse(visitor);
+        }
     }
     fn clear(&self) {
         self.core.clear();
@@ -136,6 +144,7 @@ impl Class for Task {
     fn wants_finalize(this: &Instance<Self>) -> bool {
         (this.core.is_pending() && this.log_destroy_pending.get())
             || this.core.has_unseen_exception()
+            || registry::is_held(this)
             || (cfg!(Py_3_14) && this.link.is_entered())
     }
     fn finalize(this: &Instance<Self>) {
@@ -147,6 +156,7 @@ impl Class for Task {
             }
         }
         if this.core.has_unseen_exception() {
+            crate::see::lost::destroyed(this);
             this.core.report_unseen_exception(this.object());
         }
     }
@@ -191,6 +201,7 @@ pub(crate) fn create(
     let number = next_number();
     task.name_kind.set(Name::Number(number));
     event_loop.see.created(&task.see, number);
+    task.provenance.note_creation();
     if event_loop.debug() {
         task.core.remember_source()?;
     }
@@ -227,6 +238,7 @@ fn init(this: &Instance<Task>, args: &Args<'_>) -> Result<()> {
     if let Some(event_loop) = this.core.native_loop() {
         event_loop.see.created(&this.see, number);
     }
+    this.provenance.note_creation();
     if let Some(name) = name.filter(|value| !value.is_none()) {
         this.set_name(name)?;
     }
@@ -244,7 +256,27 @@ fn begin(task: &Instance<Task>, start: Start) -> Result<()> {
         return step::start_eagerly(task);
     }
     schedule_step(task)?;
-    registry::enter(task)
+    enter(task)
+}
+
+/// The task is pending: it is listed, and held by its loop if that is one of ours.
+fn enter(task: &Instance<Task>) -> Result<()> {
+    registry::enter(task)?;
+    if task.core.has_native_loop() {
+        registry::hold(task);
+    }
+    Ok(())
+}
+
+/// The loop is closed: what it held may go.
+pub(crate) fn release_all(event_loop: &Instance<Loop>) {
+    for object in registry::all() {
+        if let Some(task) = object.downcast::<Task>() {
+            if task.core.is_of(event_loop) {
+                registry::release(task);
+            }
+        }
+    }
 }
 
 /// Queues a step.

@@ -10,8 +10,7 @@ use super::{Task, current, leave_with, runtime_error, schedule_error, schedule_s
 use crate::event_loop::Loop;
 use crate::ffi::coroutine::{self, Sent};
 use crate::ffi::{
-    Builtin, Instance, Object, Owned, Raised, Result, context, error, imports, names, registry,
-    text,
+    Builtin, Instance, Object, Owned, Raised, Result, context, error, imports, names, text,
 };
 use crate::future::FutureLike;
 use crate::future::await_iter::core_of;
@@ -110,7 +109,7 @@ pub(super) fn start_eagerly(task: &Instance<Task>) -> Result<()> {
     let native = event_loop.downcast::<Loop>();
     let shown = native.and_then(|native| native.shown.take());
     let before = current::swap(&event_loop, Some(task.object()))?;
-    registry::enter(task)?;
+    super::enter(task)?;
     let interrupted =
         native.map(|native| native.see.enter_step(&task.see, task.object().address()));
     let outcome = match native {
@@ -152,7 +151,10 @@ fn step(task: &Instance<Task>, exception: Option<Owned>) -> Result<()> {
     };
     let sent = match exception {
         None => coroutine::send(&coroutine, text::none_ref()),
-        Some(exception) => throw(&coroutine, &exception),
+        Some(exception) => {
+            task.provenance.note_thrown(&exception);
+            throw(&coroutine, &exception)
+        }
     };
     match sent {
         Ok(Sent::Yielded(yielded)) => yielded_something(task, yielded),
@@ -208,7 +210,11 @@ fn failed(task: &Instance<Task>, exception: Owned) -> Result<()> {
         return task.core().cancel_by(task.object(), exception);
     }
     task.note_end(word::ENDED_ERROR);
+    let awaited = task.core().callbacks().wakes_a_task();
     task.core().set_exception(task.object(), &exception)?;
+    if !awaited {
+        crate::see::lost::failed(task);
+    }
     if error::leaves_the_loop(&exception) {
         return Err(leave_with(exception));
     }

@@ -80,6 +80,11 @@ impl ClassCell {
             free: Freelist::new(keep),
         }
     }
+
+    /// The class, once it is made.
+    pub(crate) fn class_ptr(&self) -> *mut ffi::PyTypeObject {
+        self.class.load(Relaxed)
+    }
 }
 
 /// An instance of a native class, seen through a borrowed reference.

@@ -1,0 +1,127 @@
+"""V203: a task can never go on.
+
+It waits for something that only the waiting tasks themselves still refer to: nobody is left who
+could set the future, put into the queue or cancel the task. asyncio lets such a task be collected,
+and nothing is ever heard of it; vivace's loops keep it, and here it is told.
+
+The engine does the counting (`ffi/island.rs`): what it does not look at counts as somebody. It is
+asked in slices of a millisecond, and only about tasks that nothing refers to but their loop and
+what they wait for. Whoever is found has to be found twice, some seconds apart.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from typing import Any
+
+from vivace import _native
+
+from ._findings import report
+from ._settings import settings
+from ._sites import coro_name, describe, waiting
+from ._sites import data as task_data
+from ._sites import lines as task_lines
+
+#: Seconds between two rounds.
+INTERVAL = 1.0 if settings().dev else 5.0
+#: Nanoseconds that a slice may take.
+SLICE = 1_000_000
+
+_TOLD = 2
+
+#: How many were found.
+counters = {"orphaned": 0}
+
+
+class _Round:
+    """One look at all tasks of a loop, in slices."""
+
+    def __init__(self) -> None:
+        self.next_at = 0.0
+        self.skip = 0
+        #: Those of the last round, and of this one: a task and what it waits for, by id.
+        self.before: set[tuple[int, int]] = set()
+        self.now: set[tuple[int, int]] = set()
+
+
+_rounds: weakref.WeakKeyDictionary[Any, _Round] = weakref.WeakKeyDictionary()
+
+
+def watch(loop: Any) -> None:
+    """Once a second: goes on with the round, or begins one."""
+    if not isinstance(loop, _native.Loop):
+        return
+    state = _rounds.get(loop)
+    if state is None:
+        state = _rounds[loop] = _Round()
+    if time.monotonic() < state.next_at:
+        return
+    islands, skip = _native.see_orphans(loop, state.skip, SLICE)
+    groups: list[list[Any]] = []
+    while islands:
+        island = islands.pop()
+        task = island[0]
+        key = (id(task), id(task._fut_waiter))
+        state.now.add(key)
+        if key in state.before and not _has_weak_references(island):
+            _join(groups, island)
+    if skip >= 0:
+        state.skip = skip
+    else:
+        state.skip = 0
+        state.before, state.now = state.now, set()
+        state.next_at = time.monotonic() + INTERVAL
+    for group in groups:
+        _report([each for each in group if isinstance(each, _native.Task)])
+
+
+def _has_weak_references(island: list[Any]) -> bool:
+    """Whether somebody may yet reach one of the objects."""
+    return any(weakref.getweakrefcount(each) for each in island if not isinstance(each, type))
+
+
+def _join(groups: list[list[Any]], island: list[Any]) -> None:
+    """Islands that share something are one."""
+    known = {id(each) for each in island}
+    for group in groups:
+        if any(id(each) in known for each in group):
+            present = {id(each) for each in group}
+            group += [each for each in island if id(each) not in present]
+            return
+    groups.append(island)
+
+
+def _report(tasks: list[Any]) -> None:
+    tasks = [task for task in tasks if not task.done() and not _native.see_tell(task, _TOLD)]
+    if not tasks:
+        return
+    tasks.reverse()
+    counters["orphaned"] += len(tasks)
+    first = tasks[0]
+    site, what = waiting(first)
+    if len(tasks) == 1:
+        title = f"{first.get_name()} {coro_name(first)}()"
+    else:
+        title = f"{len(tasks)} tasks: " + ", ".join(task.get_name() for task in tasks[:8])
+    lines = task_lines(first)
+    found: dict[str, Any] = {
+        "task": task_data(first),
+        "tasks": [task_data(task) for task in tasks],
+    }
+    place = str(found["task"].get("created"))
+    if site is not None:
+        lines.append(("waits", f"at {site}" + (f" for {what}" if what else "")))
+        if site.source:
+            lines.append(("", site.source))
+        found |= site.data()
+        place += f" {site.file}:{site.line}"
+    found["waits"] = what
+    for task in tasks[1:8]:
+        other, what = waiting(task)
+        lines.append(("task", describe(task)))
+        if other is not None:
+            lines.append(("waits", f"at {other}" + (f" for {what}" if what else "")))
+    lines.append(("cause", "nobody else has what is waited for, or the task: it stays for ever"))
+    lines.append(("do", "keep what wakes it reachable, or end the task: a sentinel, cancel()"))
+    report("V203", title, place=place, lines=lines, data=found)
