@@ -11,6 +11,7 @@ What is public is here; where it lives:
     _native         the extension: loop, Future, Task, transports
     _loop           the event loop: native hot paths over asyncio's cold ones
     _run            run
+    see             the diagnostics; metrics_text
     _policy         EventLoopPolicy, install
     serve           serve, Server; imported when first asked for
     _cli            the `vivace` command; imported by it alone
@@ -25,6 +26,7 @@ from ._loop import EventLoop, new_event_loop
 from ._native import Future, Task
 from ._policy import EventLoopPolicy, install
 from ._run import run
+from .see._metrics import metrics_text
 
 if _typing.TYPE_CHECKING:
     from .serve._main import serve as serve
@@ -37,6 +39,7 @@ __all__ = [
     "Server",
     "Task",
     "install",
+    "metrics_text",
     "new_event_loop",
     "run",
     "serve",

@@ -28,36 +28,60 @@ class Lane {
       rows.set(order.subarray(task.first, task.last), at);
       at += task.last - task.first;
     }
-    if (this.isSum) rows.sort((a, b) => steps.begin[a] - steps.begin[b]);
+    if (this.isSum) sortByBegin(rows, steps);
     const running = model.spansOf(rows);
-    const ready = new Spans(
-      Float64Array.from(rows, (row) => steps.begin[row] - steps.delay[row]),
-      running.begin,
-      rows,
-    );
+    const since = new Float64Array(count);
+    for (let i = 0; i < count; i++) since[i] = steps.begin[rows[i]] - steps.delay[rows[i]];
+    const ready = new Spans(since, running.begin, rows);
     const lives = new Spans(
       Float64Array.from(tasks, (task) => task.from),
       Float64Array.from(tasks, (task) => task.to),
     );
     // Tasks of a group live, and are ready, at the same time.
-    return (this.made = this.isSum ? { running, ready: union(ready), lives: union(lives) } : { running, ready, lives });
+    return (this.made = this.isSum ? { running, ready: unionByEnd(ready), lives: unionByBegin(lives) } : { running, ready, lives });
   }
 }
 
-/** When at least one of the spans is there. @param {Spans} spans @returns {Spans} */
-function union(spans) {
-  const rows = Uint32Array.from(spans.begin, (_, i) => i);
-  rows.sort((a, b) => spans.begin[a] - spans.begin[b]);
+/**
+ * Rows in the order in which their steps began. Steps come in the order of their ends, which is the
+ * same unless one is inside another.
+ */
+function sortByBegin(/** @type {Uint32Array} */ rows, /** @type {Steps} */ { begin }) {
+  rows.sort();
+  for (let i = 1; i < rows.length; i++) {
+    if (begin[rows[i]] < begin[rows[i - 1]]) {
+      rows.sort((a, b) => begin[a] - begin[b]);
+      return;
+    }
+  }
+}
+
+/** When at least one of the spans is there; they are in the order of their begins. */
+function unionByBegin(/** @type {Spans} */ spans) {
   const [begin, end] = [[], []];
-  for (const row of rows) {
-    if (end.length && spans.begin[row] <= end[end.length - 1]) {
-      end[end.length - 1] = Math.max(end[end.length - 1], spans.end[row]);
-    } else if (spans.end[row] > spans.begin[row]) {
-      begin.push(spans.begin[row]);
-      end.push(spans.end[row]);
+  for (let i = 0; i < spans.count; i++) {
+    if (end.length && spans.begin[i] <= end[end.length - 1]) {
+      end[end.length - 1] = Math.max(end[end.length - 1], spans.end[i]);
+    } else if (spans.end[i] > spans.begin[i]) {
+      begin.push(spans.begin[i]);
+      end.push(spans.end[i]);
     }
   }
   return new Spans(Float64Array.from(begin), Float64Array.from(end));
+}
+
+/** The same for spans in the order of their ends: from the last to the first. */
+function unionByEnd(/** @type {Spans} */ spans) {
+  const [begin, end] = [[], []];
+  for (let i = spans.count - 1; i >= 0; i--) {
+    if (begin.length && spans.end[i] >= begin[begin.length - 1]) {
+      begin[begin.length - 1] = Math.min(begin[begin.length - 1], spans.begin[i]);
+    } else if (spans.end[i] > spans.begin[i]) {
+      begin.push(spans.begin[i]);
+      end.push(spans.end[i]);
+    }
+  }
+  return new Spans(Float64Array.from(begin.reverse()), Float64Array.from(end.reverse()));
 }
 
 /** Tasks that do not overlap share a lane: the fewest lanes there can be. */

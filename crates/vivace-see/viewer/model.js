@@ -150,21 +150,29 @@ class Model {
   /** Steps by task, in the order of time: they come in the order of their ends. */
   orderSteps() {
     const { task, loop, count } = this.steps;
-    const counts = new Map();
-    for (let i = 0; i < count; i++) counts.set(task[i], (counts.get(task[i]) ?? 0) + 1);
-    let next = 0;
-    for (const [number, many] of counts) {
-      const made = new Task(number, 0);
-      made.first = made.last = next;
-      next += many;
-      this.tasks.set(number, made);
+    // Which task each step is of, by the order in which they appear.
+    const which = new Uint32Array(count);
+    /** @type {Task[]} */
+    const tasks = [];
+    const places = new Map();
+    for (let i = 0; i < count; i++) {
+      let place = places.get(task[i]);
+      if (place === undefined) {
+        place = tasks.push(new Task(task[i], loop[i])) - 1;
+        places.set(task[i], place);
+      }
+      which[i] = place;
+    }
+    const next = new Uint32Array(tasks.length + 1);
+    for (let i = 0; i < count; i++) next[which[i] + 1]++;
+    for (let i = 1; i < next.length; i++) next[i] += next[i - 1];
+    for (let i = 0; i < tasks.length; i++) {
+      tasks[i].first = next[i];
+      tasks[i].last = next[i + 1];
+      this.tasks.set(tasks[i].number, tasks[i]);
     }
     this.order = new Uint32Array(count);
-    for (let i = 0; i < count; i++) {
-      const its = this.tasks.get(task[i]);
-      its.loop = loop[i];
-      this.order[its.last++] = i;
-    }
+    for (let i = 0; i < count; i++) this.order[next[which[i]]++] = i;
   }
 
   /** @param {Others} others */
@@ -217,18 +225,29 @@ class Model {
     for (let i = 0; i < others.count; i++) numbers.add(others.loop[i]);
     this.loops = [...numbers].sort((a, b) => a - b).map((number) => {
       const pick = (/** @type {number} */ kind) => {
-        const rows = [];
-        for (let i = 0; i < others.count; i++)
-          if (others.kind[i] === kind && others.loop[i] === number) rows.push(i);
-        rows.sort((a, b) => others.time[a] - others.time[b]);
-        return new Spans(
-          Float64Array.from(rows, (row) => others.time[row]),
-          Float64Array.from(rows, (row) => others.time[row] + others.detail[row]),
-          Uint32Array.from(rows, (row) => others.subject[row]),
-        );
+        const rows = new Uint32Array(others.count);
+        let count = 0;
+        let sorted = true;
+        for (let i = 0; i < others.count; i++) {
+          if (others.kind[i] !== kind || others.loop[i] !== number) continue;
+          if (count && others.time[i] < others.time[rows[count - 1]]) sorted = false;
+          rows[count++] = i;
+        }
+        const chosen = rows.subarray(0, count);
+        if (!sorted) chosen.sort((a, b) => others.time[a] - others.time[b]);
+        const [begin, end] = [new Float64Array(count), new Float64Array(count)];
+        const subjects = new Uint32Array(count);
+        for (let i = 0; i < count; i++) {
+          begin[i] = others.time[chosen[i]];
+          end[i] = begin[i] + others.detail[chosen[i]];
+          subjects[i] = others.subject[chosen[i]];
+        }
+        return new Spans(begin, end, subjects);
       };
-      const rows = [];
-      for (let i = 0; i < steps.count; i++) if (steps.loop[i] === number) rows.push(i);
+      const all = new Uint32Array(steps.count);
+      let count = 0;
+      for (let i = 0; i < steps.count; i++) if (steps.loop[i] === number) all[count++] = i;
+      const rows = all.subarray(0, count);
       return {
         number,
         steps: this.spansOf(this.outermost(rows)),
@@ -258,24 +277,29 @@ class Model {
   }
 
   /** Steps in the order of time, without those inside another: first steps taken eagerly. */
-  outermost(/** @type {number[]} */ rows) {
-    const { begin } = this.steps;
-    let sorted = true;
-    for (let i = 1; i < rows.length && sorted; i++) sorted = begin[rows[i]] >= begin[rows[i - 1]];
-    if (!sorted) rows.sort((a, b) => begin[a] - begin[b]);
+  outermost(/** @type {Uint32Array} */ rows) {
+    const { begin, length } = this.steps;
+    sortByBegin(rows, this.steps);
     let end = -Infinity;
-    return rows.filter((row) => {
-      if (this.stepEnd(row) <= end && begin[row] < end) return false;
-      end = this.stepEnd(row);
-      return true;
-    });
+    let count = 0;
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i];
+      if (begin[row] + length[row] <= end && begin[row] < end) continue;
+      end = begin[row] + length[row];
+      rows[count++] = row;
+    }
+    return rows.subarray(0, count);
   }
 
-  /** @param {ArrayLike<number>} rows @returns {Spans} */
+  /** @param {Uint32Array} rows @returns {Spans} */
   spansOf(rows) {
-    const begin = Float64Array.from(rows, (row) => this.steps.begin[row]);
-    const end = Float64Array.from(rows, (row) => this.stepEnd(row));
-    return new Spans(begin, end, Uint32Array.from(rows));
+    const { begin, length } = this.steps;
+    const [from, to] = [new Float64Array(rows.length), new Float64Array(rows.length)];
+    for (let i = 0; i < rows.length; i++) {
+      from[i] = begin[rows[i]];
+      to[i] = from[i] + length[rows[i]];
+    }
+    return new Spans(from, to, rows);
   }
 
   /** How much of a time the loops ran something, 0 to 1. */

@@ -33,6 +33,12 @@ pub(crate) fn open_pages() -> impl Iterator<Item = (usize, &'static Page)> {
     (0..PLACES).filter(move |number| taken & (1 << number) != 0).map(|n| (n, live_page(n)))
 }
 
+/// The pages of all loops that there have been, with their places.
+pub(super) fn pages() -> Vec<(usize, &'static Page)> {
+    let pages = PAGES.iter().enumerate();
+    pages.filter_map(|(place, page)| Some((place, *page.get()?))).collect()
+}
+
 /// Takes the first place that is free.
 pub(super) fn take_place() -> Option<usize> {
     let first_free = |taken: u64| (taken != u64::MAX).then(|| taken | (taken + 1));

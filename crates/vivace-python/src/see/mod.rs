@@ -6,6 +6,7 @@
 //! | `live` | the pages of numbers of the loops |
 //! | `probe` | what the loop and its tasks note while they run |
 //! | `numbers` | the numbers as Python reads them |
+//! | `metrics` | the numbers as Prometheus and OpenTelemetry read them |
 //! | `ring` | the file of this process, which others read |
 //! | `trace` | what is recorded while a trace runs |
 //! | `watchdog` | the thread that notices a blocked loop |
@@ -29,6 +30,7 @@ mod heard;
 pub(crate) mod live;
 pub(crate) mod lost;
 mod memory;
+pub(crate) mod metrics;
 pub(crate) mod numbers;
 pub(crate) mod probe;
 pub(crate) mod ring;
@@ -70,7 +72,11 @@ pub(crate) fn is_dev() -> bool {
 /// Where findings of this process go.
 pub(crate) fn reporter() -> &'static Reporter {
     static REPORTER: OnceLock<Reporter> = OnceLock::new();
-    REPORTER.get_or_init(|| Reporter::new(settings()))
+    REPORTER.get_or_init(|| {
+        let reporter = Reporter::new(settings());
+        metrics::count_findings(&reporter);
+        reporter
+    })
 }
 
 /// Reports a finding of a loop; whether it was reported, and not kept back as a repetition.
@@ -123,6 +129,8 @@ fn see_codes() -> Vec<(&'static str, &'static str, &'static str)> {
 pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     live::begin_calibration();
     trace::functions::add(module)?;
+    module.add_function(wrap_pyfunction!(metrics::see_metrics, module)?)?;
+    module.add_function(wrap_pyfunction!(metrics::see_metrics_text, module)?)?;
     module.add_function(wrap_pyfunction!(see_report, module)?)?;
     module.add_function(wrap_pyfunction!(see_settings, module)?)?;
     module.add_function(wrap_pyfunction!(see_codes, module)?)?;

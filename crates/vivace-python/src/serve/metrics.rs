@@ -36,8 +36,10 @@ impl Class for Metrics {
     }
     fn empty() -> Self {
         let version = env!("CARGO_PKG_VERSION").to_owned();
+        let registry = Registry::new(&Options { version, ..Options::default() });
+        registry.add_source(Box::new(crate::see::metrics::Loops));
         Self {
-            registry: Arc::new(Registry::new(&Options { version, ..Options::default() })),
+            registry: Arc::new(registry),
             endpoint: RefCell::new(None),
             collector: RefCell::new(None),
             reporter: RefCell::new(None),

@@ -1,0 +1,271 @@
+//! The numbers of the loops among the metrics: for `vivace.metrics_text()`, for the server's
+//! `/metrics`, for OpenTelemetry.
+//!
+//! Nothing is counted for them: they are read from the pages that the probes write. Findings are
+//! counted as they are reported.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::prelude::*;
+use vivace_http::metrics::{Family, Kind, Snapshot, Source, Value, exposition};
+use vivace_see::catalog::ENTRIES;
+use vivace_see::finding::{Finding, Origin};
+use vivace_see::live::{Cause, Kind as Runs, Page, word};
+use vivace_see::report::{Listener, Reporter};
+
+use super::{live, settings};
+
+const CAUSES: [Cause; 8] = [
+    Cause::Unknown,
+    Cause::Cpu,
+    Cause::Syscall,
+    Cause::Gc,
+    Cause::Gil,
+    Cause::Lock,
+    Cause::Stopped,
+    Cause::Starved,
+];
+
+/// The buckets of histograms that are told of: from 2^10 ns, a microsecond, in factors of four to
+/// 2^36 ns, a minute.
+const FIRST_BUCKET: usize = 10;
+const LAST_BUCKET: usize = 36;
+const BUCKET_STEP: usize = 2;
+
+/// Findings by the place of their code in the catalog; repetitions that were kept back are counted
+/// with the next that is reported.
+static FOUND: [AtomicU64; ENTRIES.len()] = [const { AtomicU64::new(0) }; ENTRIES.len()];
+
+struct Counting;
+
+impl Listener for Counting {
+    fn found(&self, finding: &Finding, origin: &Origin, _json: &str) {
+        if let Some(place) = ENTRIES.iter().position(|entry| entry.code == finding.code) {
+            FOUND[place].fetch_add(1 + origin.suppressed, Relaxed);
+        }
+    }
+}
+
+/// Counts what a reporter reports.
+pub(super) fn count_findings(reporter: &Reporter) {
+    reporter.listen(Box::new(Counting));
+}
+
+fn found(code: &str) -> u64 {
+    let place = ENTRIES.iter().position(|entry| entry.code == code);
+    place.map_or(0, |place| FOUND[place].load(Relaxed))
+}
+
+/// Busy and counted time at the last look, for the utilisation since then.
+static LAST: Mutex<[(u64, u64); live::PLACES]> = Mutex::new([(0, 0); live::PLACES]);
+
+/// One number, with a label of its own besides that of the loop.
+type Told = (Option<(&'static str, &'static str)>, Value);
+
+/// What is told of the loops of this process.
+pub(crate) struct Loops;
+
+impl Source for Loops {
+    fn collect(&self, families: &mut Vec<Family>) {
+        if !settings().is_on() {
+            return;
+        }
+        let pages = live::pages();
+        for &(kind, name, help, read) in FAMILIES {
+            let mut family = Family::new(kind, name, help);
+            for (number, page) in &pages {
+                let number_text = number.to_string();
+                for (label, value) in read(*number, page) {
+                    let mut labels: Vec<(&str, &str)> = label.into_iter().collect();
+                    if pages.len() > 1 {
+                        labels.push(("loop", &number_text));
+                    }
+                    family.push(&labels, value);
+                }
+            }
+            families.push(family);
+        }
+        for (name, help, code) in FINDINGS {
+            let value = Value::Whole(found(code));
+            families.push(Family::new(Kind::Counter, name, help).with(&[], value));
+        }
+    }
+}
+
+type Definition = (Kind, &'static str, &'static str, fn(usize, &Page) -> Vec<Told>);
+
+const FAMILIES: &[Definition] = &[
+    (
+        Kind::Counter,
+        "asyncio_eventloop_time_seconds_total",
+        "Time of the loop's thread by what it did.",
+        |_, page| {
+            [
+                ("busy", word::BUSY),
+                ("idle", word::IDLE),
+                ("gil_wait", word::GIL_WAIT),
+                ("gc", word::GC),
+            ]
+            .map(|(state, at)| (Some(("state", state)), seconds(page, at)))
+            .into()
+        },
+    ),
+    (
+        Kind::Gauge,
+        "asyncio_eventloop_utilization_ratio",
+        "Share of the time since the last look in which the loop was busy.",
+        |number, page| vec![(None, Value::Number(utilisation(number, page)))],
+    ),
+    (
+        Kind::Histogram,
+        "asyncio_eventloop_delay_seconds",
+        "How long tasks were ready before they ran.",
+        |_, page| vec![(None, histogram(page, word::DELAYS, page[word::DELAY_SUM].load(Relaxed)))],
+    ),
+    (
+        Kind::Histogram,
+        "asyncio_eventloop_callback_duration_seconds",
+        "How long callbacks and steps of tasks ran.",
+        |_, page| vec![(None, histogram(page, word::DURATIONS, page[word::BUSY].load(Relaxed)))],
+    ),
+    (
+        Kind::Counter,
+        "asyncio_eventloop_blocks_total",
+        "How often the loop was blocked, by the cause.",
+        |_, page| {
+            let told = |cause: Cause| {
+                let at = word::BLOCKS + cause as usize;
+                (Some(("cause", cause.name())), whole(page, at))
+            };
+            CAUSES.map(told).into()
+        },
+    ),
+    (
+        Kind::Histogram,
+        "asyncio_eventloop_block_duration_seconds",
+        "How long the loop was blocked.",
+        |_, page| {
+            let sum = page[word::BLOCK_SUM].load(Relaxed);
+            vec![(None, histogram(page, word::BLOCK_DURATIONS, sum))]
+        },
+    ),
+    (Kind::Counter, "asyncio_eventloop_iterations_total", "Turns of the loop.", |_, page| {
+        vec![(None, whole(page, word::ITERATIONS))]
+    }),
+    (
+        Kind::Gauge,
+        "asyncio_eventloop_ready_count",
+        "Callbacks that were ready when the last turn began.",
+        |_, page| vec![(None, whole(page, word::READY))],
+    ),
+    (Kind::Gauge, "asyncio_eventloop_timer_count", "Timers that are held.", |_, page| {
+        vec![(None, whole(page, word::TIMERS))]
+    }),
+    (
+        Kind::Gauge,
+        "asyncio_task_count",
+        "Tasks that have not ended: the one that runs, and the others.",
+        |_, page| {
+            let ended = [word::ENDED_OK, word::ENDED_ERROR, word::ENDED_CANCELLED];
+            let ended: u64 = ended.iter().map(|&at| page[at].load(Relaxed)).sum();
+            let live = page[word::CREATED].load(Relaxed).saturating_sub(ended);
+            let runs = Runs::of(page[word::KIND].load(Relaxed)) == Runs::Step;
+            let running = u64::from(runs).min(live);
+            let state = |name| Some(("state", name));
+            vec![
+                (state("running"), Value::Whole(running)),
+                (state("waiting"), Value::Whole(live - running)),
+            ]
+        },
+    ),
+    (Kind::Counter, "asyncio_task_created_total", "Tasks that were made.", |_, page| {
+        vec![(None, whole(page, word::CREATED))]
+    }),
+    (Kind::Counter, "asyncio_task_completed_total", "Tasks that have ended, by how.", |_, page| {
+        [("ok", word::ENDED_OK), ("error", word::ENDED_ERROR), ("cancelled", word::ENDED_CANCELLED)]
+            .map(|(outcome, at)| (Some(("outcome", outcome)), whole(page, at)))
+            .into()
+    }),
+];
+
+/// What findings are counted as.
+const FINDINGS: [(&str, &str, &str); 3] = [
+    (
+        "asyncio_task_unobserved_errors_total",
+        "Tasks that failed and whose failure nobody had looked at.",
+        "V202",
+    ),
+    ("asyncio_task_orphaned_total", "Tasks that nobody can wake.", "V203"),
+    ("asyncio_coroutine_unawaited_total", "Coroutines that were never awaited.", "V201"),
+];
+
+fn whole(page: &Page, at: usize) -> Value {
+    Value::Whole(page[at].load(Relaxed))
+}
+
+fn seconds(page: &Page, at: usize) -> Value {
+    Value::Number(page[at].load(Relaxed) as f64 / 1e9)
+}
+
+fn histogram(page: &Page, first: usize, sum: u64) -> Value {
+    let bucket = |at: usize| page[first + at].load(Relaxed);
+    let mut bounds = Vec::new();
+    let mut counts = Vec::new();
+    let mut next = 0;
+    for last in (FIRST_BUCKET..=LAST_BUCKET).step_by(BUCKET_STEP) {
+        // Bucket n holds what took less than 2^n nanoseconds.
+        bounds.push((1_u64 << last) as f64 / 1e9);
+        counts.push((next..=last).map(bucket).sum());
+        next = last + 1;
+    }
+    counts.push((next..word::BUCKETS).map(bucket).sum());
+    Value::Histogram { bounds, counts, sum: sum as f64 / 1e9 }
+}
+
+/// The share of busy time since the last look; since the beginning at the first.
+fn utilisation(number: usize, page: &Page) -> f64 {
+    let [busy, idle, gil] =
+        [word::BUSY, word::IDLE, word::GIL_WAIT].map(|at| page[at].load(Relaxed));
+    let all = busy + idle + gil;
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let (busy_before, all_before) = last[number];
+    if all <= all_before || busy < busy_before {
+        return if all == 0 { 0.0 } else { busy as f64 / all as f64 };
+    }
+    last[number] = (busy, all);
+    (busy - busy_before) as f64 / (all - all_before) as f64
+}
+
+/// `see_metrics_text()`: all of them as Prometheus reads them.
+#[pyfunction]
+pub(super) fn see_metrics_text() -> String {
+    let mut families = Vec::new();
+    Loops.collect(&mut families);
+    exposition::text(&Snapshot { processes: Vec::new(), families })
+}
+
+/// `see_metrics()`: `(name, kind, help, [(labels, value)])` of all that are no histograms.
+#[pyfunction]
+#[allow(clippy::type_complexity)]
+pub(super) fn see_metrics() -> Vec<(String, &'static str, String, Vec<(Vec<(String, String)>, f64)>)>
+{
+    let mut families = Vec::new();
+    Loops.collect(&mut families);
+    let plain = |value: &Value| match value {
+        Value::Whole(number) => Some(*number as f64),
+        Value::Number(number) => Some(*number),
+        Value::Histogram { .. } => None,
+    };
+    let told = families.into_iter().filter_map(|family| {
+        let kind = match family.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => return None,
+        };
+        let samples = family.samples.into_iter();
+        let samples = samples.filter_map(|one| Some((one.labels, plain(&one.value)?)));
+        Some((family.name, kind, family.help, samples.collect()))
+    });
+    told.collect()
+}
