@@ -176,7 +176,8 @@ def test_the_summary_names_the_longest_step(trace: Trace) -> None:
         """,
         "out.html",
     )
-    first, second = done.stderr.splitlines()
+    # The blocked loop is told of before.
+    first, second = done.stderr.splitlines()[-2:]
     assert first.startswith("traced 0.")
     assert "events dropped -> " in first
     assert first.endswith("out.html (" + first.rpartition("out.html (")[2])
@@ -408,3 +409,31 @@ def test_nothing_is_traced_while_the_diagnostics_are_off(tmp_path: Path) -> None
     assert done.stdout == ""
     assert "diagnostics are off (VIVACE_DIAG=0)" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_collections_are_on_the_row_of_the_loop(trace: Trace) -> None:
+    done = trace(
+        """
+        import asyncio, gc
+
+        async def main():
+            gc.disable()
+            gc.collect()
+            gc.collect(0)
+
+        asyncio.run(main())
+        """,
+    )
+    collections = [event for event in done.events() if event["name"] == "garbage collection"]
+    [step] = [
+        event
+        for event in done.events()
+        if event["name"] == "running" and event["tid"] == 1 and event["dur"] > 0
+    ]
+    assert len(collections) >= 2
+    inside = [
+        event
+        for event in collections
+        if step["ts"] <= event["ts"] and event["ts"] + event["dur"] <= step["ts"] + step["dur"] + 1
+    ]
+    assert len(inside) >= 2

@@ -179,25 +179,30 @@ class Model {
   readOthers({ kind, time, subject, detail, loop, count }) {
     this.callbacks = 0;
     this.short = { steps: 0, busy: 0 };
+    // What is told of a task comes at once: the last one is most often the next one, too.
+    /** @type {Task | undefined} */
+    let task;
     const of = (/** @type {number} */ i) => {
-      let task = this.tasks.get(subject[i]);
-      if (!task) this.tasks.set(subject[i], (task = new Task(subject[i], loop[i])));
+      const number = subject[i];
+      if (task !== undefined && task.number === number) return task;
+      task = this.tasks.get(number);
+      if (!task) this.tasks.set(number, (task = new Task(number, loop[i])));
       return task;
     };
     for (let i = 0; i < count; i++) {
       switch (kind[i]) {
         case KIND.created:
           of(i).created = time[i];
-          of(i).creator = detail[i];
+          of(i).creator = detail[i] >>> 0;
           break;
         case KIND.coroutine:
-          of(i).coroutine = detail[i];
+          of(i).coroutine = detail[i] >>> 0;
           break;
         case KIND.named:
-          of(i).name = detail[i];
+          of(i).name = detail[i] >>> 0;
           break;
         case KIND.site:
-          of(i).site = detail[i];
+          of(i).site = detail[i] >>> 0;
           break;
         case KIND.ended:
           of(i).ended = time[i];

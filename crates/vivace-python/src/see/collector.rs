@@ -8,7 +8,7 @@ use pyo3::types::PyDict;
 use vivace_see::live::{Scale, add, word};
 use vivace_sys::clock::ticks;
 
-use super::live;
+use super::{live, trace};
 
 /// The number of the thread that collects; 0 if none does.
 static THREAD: AtomicU64 = AtomicU64::new(0);
@@ -43,11 +43,15 @@ fn see_collection(phase: &str, info: &Bound<'_, PyDict>) -> PyResult<()> {
         THREAD.store(u64::from(thread), Relaxed);
         return Ok(());
     }
-    let took = ticks().saturating_sub(BEGIN.load(Relaxed));
+    let (begin, end) = (BEGIN.load(Relaxed), ticks());
+    let took = end.saturating_sub(begin);
     THREAD.store(0, Relaxed);
-    for (_number, page) in live::open_pages() {
+    for (number, page) in live::open_pages() {
         if page[word::THREAD].load(Relaxed) == u64::from(thread) {
             add(&page[word::GC], Scale::of(page).duration(took));
+            if trace::is_on() {
+                trace::collected(number, page, begin, end, GENERATION.load(Relaxed));
+            }
         }
     }
     Ok(())

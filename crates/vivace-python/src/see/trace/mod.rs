@@ -16,7 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use vivace_see::live::{Scale, word};
+use vivace_see::live::{Page, Scale, word};
 use vivace_see::trace::record::{Actor, Kind, Outcome, Record};
 use vivace_see::trace::recorder::Recorder;
 use vivace_sys::clock::ticks;
@@ -290,6 +290,15 @@ pub(super) fn waited(see: &LoopProbe, began: u64, returned: u64, now: u64) {
     if see.scale().duration(now.saturating_sub(returned)) >= GIL_WAIT {
         place.slice(Kind::GilWait, returned, now, 0);
     }
+}
+
+/// The garbage collector has run on the thread of a loop, between two readings of the counter.
+#[cold]
+pub(super) fn collected(event_loop: usize, page: &Page, begin: u64, end: u64, generation: u64) {
+    let Some(recorder) = recorder() else { return };
+    let scale = Scale::of(page);
+    let (begin, end) = (scale.clock(begin), scale.clock(end));
+    recorder.record(event_loop as u16, Record::slice(Kind::Gc, begin, end, generation as u32));
 }
 
 /// The callbacks of a turn are about to run.
