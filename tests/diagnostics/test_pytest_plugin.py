@@ -105,6 +105,29 @@ def test_a_coroutine_that_nobody_awaits_fails_the_test(check: Check) -> None:
     assert "send()" in text
 
 
+def test_blocking_the_loop_fails_the_test(check: Check) -> None:
+    source = """
+    import time
+
+    def test_blocks():
+        async def main():
+            time.sleep(0.5)  # <- blocks
+        asyncio.run(main())
+
+    def test_does_not():
+        asyncio.run(asyncio.sleep(0.01))
+
+    @pytest.mark.vivace_allow("V101")
+    def test_may_block():
+        async def main():
+            time.sleep(0.5)
+        asyncio.run(main())
+    """
+    text = check(source, passed=2, failed=1)
+    assert "Failed: V101 LOOP BLOCKED" in text
+    assert f"test_it.py:{line_of(source, 'blocks')}" in text
+
+
 def test_a_finding_fails_the_test_each_time(check: Check) -> None:
     source = """
     from vivace.see._findings import report
