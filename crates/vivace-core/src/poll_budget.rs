@@ -4,6 +4,11 @@
 //! ready the loop looks every few turns or every 100 µs, whichever comes first: enough
 //! that a busy program cannot starve its connections. With nothing ready it always looks.
 //!
+//! With nothing ready the loop waits, and there are two ways to begin. A wait lets go of the GIL
+//! and takes it again, which costs less than a look but lets other threads in; a look that finds
+//! something saves that. So the loop looks first if there was something already when it last
+//! wanted to wait, which it can tell by how short that wait was.
+//!
 //! How many turns depends on what the last looks found: 2 after one that found something, and
 //! twice as many after each that found nothing, up to 16. So a program that computes pays for
 //! few looks, and one that talks while another of its tasks spins is not held up by it.
@@ -14,6 +19,10 @@ const TURNS: u32 = 16;
 const TURNS_AFTER_EVENTS: u32 = 2;
 /// Time between two looks at most, in nanoseconds.
 const NANOSECONDS: u64 = 100_000;
+
+/// A wait shorter than this part of `NANOSECONDS` (1.6 µs) found an event that was there already:
+/// falling asleep and waking up take longer.
+const NO_WAIT: u64 = 64;
 
 /// A reading of the clock: exact, and by a cheap counter of unknown rate.
 #[derive(Clone, Copy, Default)]
@@ -31,6 +40,8 @@ pub struct PollBudget {
     /// Turns until the next look; 0 before the first one.
     interval: u32,
     hurried: bool,
+    /// The last wait had to wait.
+    waits: bool,
     last: Reading,
     /// Where the rate of the counter is measured from.
     first: Reading,
@@ -53,6 +64,25 @@ impl PollBudget {
     #[inline]
     pub fn hurry(&mut self) {
         self.hurried = true;
+    }
+
+    /// Whether a look is likely to find something where the loop has nothing else to do.
+    #[inline]
+    pub fn expects_events(&self) -> bool {
+        !self.waits
+    }
+
+    /// A look that expected something has found nothing.
+    #[inline]
+    pub fn found_nothing(&mut self) {
+        self.waits = true;
+    }
+
+    /// The loop has waited for so many ticks.
+    #[inline]
+    pub fn waited(&mut self, ticks: u64) {
+        // Nothing is known until the rate of the counter is.
+        self.waits = self.allowed_ticks != 0 && ticks > self.allowed_ticks / NO_WAIT;
     }
 
     /// The loop has looked, and found so many events.
@@ -148,6 +178,21 @@ mod tests {
         }
         budget.looked(now, 1);
         assert_eq!(turns_until_due(&mut budget), 2);
+    }
+
+    #[test]
+    fn looks_before_waiting_while_that_finds_something() {
+        let mut budget = PollBudget::default();
+        budget.waited(u64::MAX);
+        assert!(budget.expects_events(), "the rate is not known");
+        let mut budget = measured();
+        assert!(budget.expects_events());
+        budget.found_nothing();
+        assert!(!budget.expects_events());
+        budget.waited(at(NANOSECONDS / 100).ticks);
+        assert!(budget.expects_events(), "that was no wait");
+        budget.waited(at(NANOSECONDS / 10).ticks);
+        assert!(!budget.expects_events());
     }
 
     #[test]

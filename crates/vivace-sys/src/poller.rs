@@ -3,6 +3,7 @@
 //! Descriptors are known by number, since asyncio's `add_reader` takes numbers: the poller does
 //! not own them and copes with ones that were closed or reused behind its back.
 
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -61,7 +62,8 @@ pub const BATCH: usize = 32;
 
 /// Room for the events of one wait.
 pub struct Events {
-    buffer: [epoll::Event; BATCH],
+    buffer: [MaybeUninit<epoll::Event>; BATCH],
+    /// So many of them the kernel has filled.
     filled: usize,
 }
 
@@ -70,8 +72,7 @@ unsafe impl Send for Events {}
 
 impl Default for Events {
     fn default() -> Self {
-        let empty = epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) };
-        Self { buffer: [empty; BATCH], filled: 0 }
+        Self { buffer: [MaybeUninit::uninit(); BATCH], filled: 0 }
     }
 }
 
@@ -79,6 +80,8 @@ impl Events {
     /// The descriptors with what they are ready for.
     pub fn iter(&self) -> impl Iterator<Item = (RawFd, Readiness)> + '_ {
         self.buffer[..self.filled].iter().map(|event| {
+            // SAFETY: filled by the kernel.
+            let event = unsafe { event.assume_init() };
             let (flags, data) = (event.flags, event.data);
             // An error or a hang-up wakes both sides: each finds out by its next call.
             let broken = flags.intersects(EventFlags::ERR | EventFlags::HUP);

@@ -114,8 +114,11 @@ fn poll(this: &Instance<Loop>) -> Result<()> {
         return Ok(());
     }
     current::hide(this)?;
-    // Events that are there already are taken without letting go of the GIL.
-    if look(this, Timeout::Zero)? == 0 && this.ready.is_empty() {
+    let expects_events = this.budget.borrow().expects_events();
+    if !expects_events || look(this, Timeout::Zero)? == 0 && this.ready.is_empty() {
+        if expects_events {
+            this.budget.borrow_mut().found_nothing();
+        }
         wait(this)?;
     }
     let now = reading();
@@ -201,12 +204,14 @@ fn wait(this: &Instance<Loop>) -> Result<()> {
     let poller = std::sync::Arc::clone(&waiting);
     let page = this.see.page();
     this.see.begin_wait();
-    let (outcome, returned) = thread::detached(|| {
+    let (outcome, duration, returned) = thread::detached(|| {
+        let begin = ticks();
         let outcome = poller.poller.wait(&mut events, timeout);
-        (outcome, probe::wait_returned(page))
+        (outcome, ticks().wrapping_sub(begin), probe::wait_returned(page))
     });
     this.see.end_wait(returned);
     this.inbox.awake();
+    this.budget.borrow_mut().waited(duration);
     match outcome {
         Ok(()) => {
             dispatch(this, &waiting, &events);
