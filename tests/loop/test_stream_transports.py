@@ -234,6 +234,34 @@ def test_a_large_bytearray(with_pair):
     with_pair(body)
 
 
+@pytest.mark.parametrize("size", [5_000, 50_000, 20_000_000])
+def test_memoryviews_keep_their_place(with_pair, size):
+    async def body(pair):
+        data = bytearray(index % 251 for index in range(2000)) * (size // 2000)
+        pair.transport.write(memoryview(data)[10:])
+        pair.transport.write(b"between")
+        pair.transport.write(memoryview(data)[:-10])
+        pair.transport.write(memoryview(data)[:0])
+        pair.transport.write(b"end")
+        expected = bytes(data[10:] + b"between" + data[:-10] + b"end")
+        assert await pair.read_peer(len(expected)) == expected
+        assert pair.transport.get_write_buffer_size() == 0
+
+    with_pair(body)
+
+
+def test_a_large_memoryview_to_a_lost_connection(with_pair):
+    async def body(pair):
+        pair.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        pair.peer.close()
+        for _ in range(10):
+            pair.transport.write(memoryview(b"x" * 100_000))
+        await pair.protocol.lost
+        pair.transport.write(memoryview(b"x" * 100_000))
+
+    with_pair(body)
+
+
 def test_a_large_write(with_pair):
     async def body(pair):
         data = bytes(range(256)) * 40_000  # 10 MB

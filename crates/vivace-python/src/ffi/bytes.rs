@@ -5,8 +5,8 @@ use std::mem::MaybeUninit;
 use pyo3::ffi;
 use vivace_core::stream::write_queue::Piece;
 
-use super::error::{Builtin, Result, raise};
-use super::memory::{Memory, initialised};
+use super::error::{Builtin, Raised, Result, raise};
+use super::memory::{Memory, initialised, with_content};
 use super::object::{Object, Owned};
 use super::text;
 
@@ -29,8 +29,15 @@ impl Bytes {
                 &format!("data argument must be a bytes-like object, not {name}"),
             ));
         }
-        // SAFETY: a live object; the reference is new or null.
-        unsafe { Owned::from_new(ffi::PyBytes_FromObject(data.as_ptr())) }.map(Self)
+        match with_content(data, bytes) {
+            Ok(copy) => copy.map(Self),
+            Err(raised) => {
+                // A view with holes: CPython knows how to put it together.
+                raised.clear();
+                // SAFETY: a live object; the reference is new or null.
+                unsafe { Owned::from_new(ffi::PyBytes_FromObject(data.as_ptr())) }.map(Self)
+            }
+        }
     }
 
     /// A `bytes` object as it is; anything else is an error.
@@ -118,6 +125,20 @@ pub(crate) fn is_bytes_like(data: &Object) -> bool {
             || ffi::PyByteArray_Check(data.as_ptr()) == 1
             || ffi::PyMemoryView_Check(data.as_ptr()) == 1
     }
+}
+
+/// The length of a `bytearray` or a `memoryview`; `None` for anything else.
+#[inline]
+pub(crate) fn memory_length(data: &Object) -> Option<usize> {
+    if is_bytes(data) || !is_bytes_like(data) {
+        return None;
+    }
+    // SAFETY: a live object.
+    let length = unsafe { ffi::PyObject_Size(data.as_ptr()) };
+    if length < 0 {
+        Raised.clear();
+    }
+    usize::try_from(length).ok()
 }
 
 /// New `bytes` with this content.

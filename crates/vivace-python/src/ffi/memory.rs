@@ -4,7 +4,9 @@
 //! lends (`get_buffer` of a `BufferedProtocol`). It goes from hand to hand by value: whoever has
 //! it is the only one of us who reads or writes it, and it stays where it is until it is dropped.
 
+use std::ffi::c_int;
 use std::mem::MaybeUninit;
+use std::ptr::NonNull;
 
 use pyo3::ffi;
 
@@ -14,7 +16,7 @@ use super::text;
 
 unsafe extern "C" {
     // Exported by every CPython, but not declared by PyO3.
-    fn _PyBytes_Resize(bytes: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::ffi::c_int;
+    fn _PyBytes_Resize(bytes: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> c_int;
 }
 
 /// See the module.
@@ -102,7 +104,6 @@ impl WritableBuffer {
             let mut view = Box::new(std::mem::zeroed::<ffi::Py_buffer>());
             match ffi::PyObject_GetBuffer(owner.as_ptr(), &mut *view, ffi::PyBUF_WRITABLE) {
                 0 => Ok(Self(view)),
-                // As `socket.recv_into` says it, which asyncio calls with this object.
                 _ => Err(refuse_buffer(owner, Raised)),
             }
         }
@@ -123,6 +124,55 @@ impl WritableBuffer {
     }
 }
 
+/// Lends `body` the writable buffer of `owner` for one call, in which no Python code runs.
+pub(crate) fn with_writable<R>(
+    owner: &Object,
+    body: impl FnOnce(&mut [MaybeUninit<u8>]) -> R,
+) -> Result<R> {
+    with_view(owner, ffi::PyBUF_WRITABLE, |start, length| {
+        // SAFETY: writable for its length while it is viewed, and looked at by nobody else.
+        body(unsafe { std::slice::from_raw_parts_mut(start.as_ptr().cast(), length) })
+    })
+    .map_err(|raised| refuse_buffer(owner, raised))
+}
+
+/// Lends `body` the content of a `bytes`-like object for one call, in which no Python code runs.
+/// It is an error if the content does not lie in one piece.
+pub(crate) fn with_content<R>(owner: &Object, body: impl FnOnce(&[u8]) -> R) -> Result<R> {
+    with_view(owner, ffi::PyBUF_SIMPLE, |start, length| {
+        // SAFETY: readable for its length while it is viewed. A buffer is always initialised.
+        body(unsafe { std::slice::from_raw_parts(start.as_ptr(), length) })
+    })
+}
+
+fn with_view<R>(
+    owner: &Object,
+    flags: c_int,
+    body: impl FnOnce(NonNull<u8>, usize) -> R,
+) -> Result<R> {
+    struct Held<'a>(&'a mut ffi::Py_buffer);
+
+    impl Drop for Held<'_> {
+        fn drop(&mut self) {
+            // SAFETY: filled by PyObject_GetBuffer and released once.
+            unsafe { ffi::PyBuffer_Release(self.0) }
+        }
+    }
+
+    // SAFETY: the view is plain data that CPython fills. It may then hold pointers into itself,
+    // so it stays where it is.
+    let mut view = unsafe { std::mem::zeroed::<ffi::Py_buffer>() };
+    // SAFETY: a live object and a view to be filled; nothing is held if that fails.
+    if unsafe { ffi::PyObject_GetBuffer(owner.as_ptr(), &mut view, flags) } != 0 {
+        return Err(Raised);
+    }
+    let held = Held(&mut view);
+    let start = NonNull::new(held.0.buf.cast()).unwrap_or(NonNull::dangling());
+    Ok(body(start, held.0.len as usize))
+}
+
+/// As `socket.recv_into` says it, which asyncio calls with this object.
+#[cold]
 fn refuse_buffer(owner: &Object, raised: Raised) -> Raised {
     raised.clear();
     let name = owner.class().getattr(match &text::interned("__name__") {

@@ -9,7 +9,7 @@ use super::stream_http::read_into_http;
 use super::stream_tls::read_into_tls;
 use crate::event_loop::Loop;
 use crate::ffi::bytes::{bytes_copied, bytes_filled, length};
-use crate::ffi::memory::WritableBuffer;
+use crate::ffi::memory::with_writable;
 use crate::ffi::{Builtin, Instance, Owned, Result, error, names, raise, text};
 
 /// From this size on data is received straight into its `bytes`, below it is copied there.
@@ -134,28 +134,32 @@ fn read_into_protocol(stream: &Instance<Stream>) -> Result<Outcome> {
     const GET_BUFFER_FAILED: &str = "Fatal error: protocol.get_buffer() call failed.";
     let Some(protocol) = stream.protocol.get() else { return Ok(Outcome::Ended) };
     let hint = text::integer(-1)?;
-    let lent = protocol
-        .call_method(&names().get_buffer, &[&hint])
-        .and_then(|owner| WritableBuffer::of(&owner))
-        .and_then(|buffer| match buffer.len() {
+    let lent = protocol.call_method(&names().get_buffer, &[&hint]).and_then(|owner| {
+        let (room, received) = with_writable(&owner, |memory| {
+            let room = memory.len();
+            match stream.socket.borrow() {
+                Some(fd) if room > 0 => (room, Some(receive(fd, memory))),
+                _ => (room, None),
+            }
+        })?;
+        match room {
             0 => Err(raise(Builtin::Runtime, "get_buffer() returned an empty buffer")),
-            _ => Ok(buffer),
-        });
-    let mut buffer = match lent {
-        Ok(buffer) => buffer,
+            _ => Ok((room, received)),
+        }
+    });
+    let (room, received) = match lent {
+        Ok(lent) => lent,
         Err(raised) => {
             stream.protocol_failed(raised, GET_BUFFER_FAILED)?;
             return Ok(Outcome::Ended);
         }
     };
-    let Some(fd) = stream.socket.borrow() else { return Ok(Outcome::Ended) };
-    let room = buffer.len();
-    let received = receive(fd, buffer.memory());
-    drop(buffer);
     let count = match received {
-        Ok(0) => return ended(stream),
-        Ok(count) => count,
-        Err(errno) => return failed(stream, errno),
+        // The protocol has closed the connection meanwhile.
+        None => return Ok(Outcome::Ended),
+        Some(Ok(0)) => return ended(stream),
+        Some(Ok(count)) => count,
+        Some(Err(errno)) => return failed(stream, errno),
     };
     let number = text::integer(count as i64)?;
     deliver(stream, count, room, BUFFER_UPDATED_FAILED, || {

@@ -12,7 +12,8 @@ use vivace_sys::socket::{MAX_PIECES, send_many, send_one, shut_write};
 use super::stream::Stream;
 use super::{Unsent, flow};
 use crate::event_loop::report::Parties;
-use crate::ffi::bytes::Bytes;
+use crate::ffi::bytes::{Bytes, memory_length};
+use crate::ffi::memory::with_content;
 use crate::ffi::{Builtin, Instance, Object, Result, context, error, imports, names, raise, text};
 
 /// Writes to a lost connection before the log is told of them, as in asyncio.
@@ -52,7 +53,15 @@ fn is_lost(stream: &Instance<Stream>) -> Result<bool> {
 
 /// `write(data)`.
 pub(super) fn write(stream: &Instance<Stream>, data: &Object) -> Result<()> {
-    let piece = Bytes::from_data(data)?;
+    if let Some(length) = memory_length(data) {
+        if length >= SEND_AT_ONCE && may_send(stream) {
+            return write_memory(stream, data);
+        }
+    }
+    write_piece(stream, Bytes::from_data(data)?)
+}
+
+fn write_piece(stream: &Instance<Stream>, piece: Bytes) -> Result<()> {
     check_open(stream, "write")?;
     if piece.as_slice().is_empty() || is_lost(stream)? {
         return Ok(());
@@ -60,6 +69,41 @@ pub(super) fn write(stream: &Instance<Stream>, data: &Object) -> Result<()> {
     let emptied = stream.outgoing.queue.borrow_mut().push(piece);
     drop(emptied);
     wrote(stream)
+}
+
+/// Whether a send would not get ahead of anything, and the kernel may take it.
+fn may_send(stream: &Instance<Stream>) -> bool {
+    stream.outgoing.writable.get()
+        && stream.phase.lost.get() == 0
+        && stream.outgoing.queue.borrow().is_empty()
+}
+
+/// Much data that its owner may change later: it is sent from where it lies, and only what the
+/// kernel does not take is copied.
+fn write_memory(stream: &Instance<Stream>, data: &Object) -> Result<()> {
+    check_open(stream, "write")?;
+    let outcome = with_content(data, |content| {
+        let Some(fd) = stream.socket.borrow() else { return Ok(None) };
+        let sent = match send_one(fd, content) {
+            Ok(sent) => sent,
+            Err(Errno::AGAIN) => {
+                stream.outgoing.writable.set(false);
+                0
+            }
+            Err(errno) => return Err(errno),
+        };
+        Ok(Some(Bytes::copied(&content[sent..])))
+    });
+    match outcome {
+        Ok(Ok(Some(rest))) => write_piece(stream, rest?),
+        Ok(Ok(None)) => Ok(()),
+        Ok(Err(errno)) => failed(stream, errno),
+        Err(raised) => {
+            // It does not lie in one piece.
+            raised.clear();
+            write_piece(stream, Bytes::from_data(data)?)
+        }
+    }
 }
 
 /// `writelines(pieces)`.
