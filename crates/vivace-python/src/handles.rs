@@ -19,6 +19,7 @@ use crate::ffi::{
     Visitor, allocate, imports, text,
 };
 use crate::ffi::{function, thread};
+use crate::future::core::State;
 
 /// Where threads wait for the end of a run: one gate for all, since it is hardly ever used.
 mod run_gate {
@@ -175,6 +176,27 @@ impl Handle {
             function::self_of_builtin(&callback)
                 .is_some_and(|bound| bound.exact::<crate::future::Future>().is_some())
         })
+    }
+
+    /// What the callback of `asyncio.sleep` does, if it is that: resolves the future that the
+    /// sleeper awaits. Says whether it was done; otherwise the callback is to be called.
+    #[inline]
+    pub(crate) fn end_sleep(&self) -> Result<bool> {
+        let wakes = &imports().set_result_unless_cancelled;
+        if !self.callback.is(wakes) || !matches!(self.arguments.kept.get(), Kept::Two) {
+            return Ok(false);
+        }
+        let [future, result, _] = &self.arguments.inline;
+        let (Some(future), Some(result)) = (future.get(), result.get()) else { return Ok(false) };
+        let Some(future) = future.exact::<crate::future::Future>() else { return Ok(false) };
+        match future.core.state() {
+            State::Cancelled => Ok(true),
+            // Queueing the sleeper runs no code that could tell the difference.
+            State::Pending if future.core.direct_loop().is_some() => {
+                future.core.set_result(future.object(), result).map(|()| true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Runs the callback in its context.

@@ -316,6 +316,12 @@ fn run_entry(this: &Instance<Loop>, entry: &Entry) -> Result<()> {
         }
         return run_queued(this, handle);
     }
+    if let Entry::Timer(timer) = entry {
+        if timer.end_sleep()? {
+            timer.leave_queue();
+            return Ok(());
+        }
+    }
     current::hide(this)?;
     match entry {
         Entry::ThreadSafe(handle) => run_queued(this, handle),
