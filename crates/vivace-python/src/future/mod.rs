@@ -41,7 +41,7 @@ impl FutureLike for Future {
 
 impl Class for Future {
     fn cell() -> &'static ClassCell {
-        static CELL: ClassCell = ClassCell::new(256);
+        static CELL: ClassCell = ClassCell::new(1024);
         &CELL
     }
     fn empty() -> Self {
