@@ -116,7 +116,7 @@ unsafe fn deallocate<T: Class>(slf: *mut ffi::PyObject) {
             return;
         }
         ffi::PyObject_GC_UnTrack(slf.cast());
-        if (*class).tp_weaklistoffset != 0 {
+        if has_weak_references(slf, class) {
             ffi::PyObject_ClearWeakRefs(slf);
         }
         let body = slf.byte_add(cell.offset.load(Relaxed)).cast::<T>();
@@ -132,6 +132,21 @@ unsafe fn deallocate<T: Class>(slf: *mut ffi::PyObject) {
             }
         }
         ffi::Py_DECREF(class.cast());
+    }
+}
+
+/// Whether anybody may have a weak reference to the object.
+///
+/// # Safety
+/// A live object of this class.
+#[inline(always)]
+unsafe fn has_weak_references(slf: *mut ffi::PyObject, class: *mut ffi::PyTypeObject) -> bool {
+    // SAFETY: a class that allows them has the start of their list at this place of its objects.
+    unsafe {
+        let offset = (*class).tp_weaklistoffset;
+        offset != 0
+            && (cfg!(Py_GIL_DISABLED)
+                || !slf.byte_offset(offset).cast::<*mut ffi::PyObject>().read().is_null())
     }
 }
 
