@@ -1,7 +1,8 @@
-"""The end of the default executor, with the time limit that Python 3.13 gives it.
+"""The executor of a loop: calls in its threads, and its end.
 
-Python 3.11 takes no limit, and 3.12 takes one and waits all the same, blocking the loop. Both get
-here what 3.13 has.
+Calls take a short cut where they can (`_thread_jobs.py`). The end of the default executor has the
+time limit that Python 3.13 gives it: Python 3.11 takes no limit, and 3.12 takes one and waits all
+the same, blocking the loop. Both get here what 3.13 has.
 """
 
 from __future__ import annotations
@@ -11,22 +12,55 @@ import sys
 import threading
 import warnings
 from asyncio import futures
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+
+from . import _thread_jobs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Executor
 
 __all__ = ["ExecutorLoop"]
 
 
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
+
+
 class ExecutorLoop(asyncio.SelectorEventLoop):
-    """The part of the loop that ends its executor."""
+    """The part of the loop that has to do with executors."""
 
     __slots__ = ()
 
     if TYPE_CHECKING:
         _default_executor: Executor | None
         _executor_shutdown_called: bool
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*_Ts], _T], *args: *_Ts
+    ) -> asyncio.Future[_T]:
+        """Has a thread (or process) of an executor call `func(*args)`.
+
+        Args:
+            executor: None for the default one, whose threads are made as they are needed.
+            func: what is called there.
+            args: its arguments.
+
+        Returns:
+            The future of what it returns or raises.
+        """
+        taken = self._default_executor if executor is None else executor
+        if (
+            _thread_jobs.takes_jobs(taken)
+            and not self.is_closed()
+            and not self.get_debug()
+            and not (executor is None and self._executor_shutdown_called)
+        ):
+            future = _thread_jobs.submit(self, taken, func, args)
+            if future is not None:
+                return future
+        # What is refused is refused there, as by asyncio.
+        return super().run_in_executor(executor, func, *args)
 
     if sys.version_info < (3, 13):
 

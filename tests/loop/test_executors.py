@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
+import gc
 import multiprocessing
 import threading
 import time
+import weakref
 
 import pytest
 from support.patience import SECONDS
@@ -79,6 +82,114 @@ def test_cancelling_what_has_not_started(run):
         assert waiting.cancelled() and seen == []
 
     run(main())
+
+
+def test_an_executor_that_cancels_what_has_not_started(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        released = threading.Event()
+        pool = concurrent.futures.ThreadPoolExecutor(1)
+        blocked = loop.run_in_executor(pool, released.wait, 10)
+        waiting = [loop.run_in_executor(pool, time.time) for _ in range(3)]
+        pool.shutdown(wait=False, cancel_futures=True)
+        for future in waiting:
+            with pytest.raises(asyncio.CancelledError):
+                await future
+        released.set()
+        assert await blocked is True
+        with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+            loop.run_in_executor(pool, time.time)
+
+    run(main())
+
+
+def test_threads_that_cannot_start(run, caplog):
+    def fail():
+        raise Failure("failed")
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with concurrent.futures.ThreadPoolExecutor(1, initializer=fail) as pool:
+            with pytest.raises(concurrent.futures.BrokenExecutor, match="initializer failed"):
+                await loop.run_in_executor(pool, time.time)
+            with pytest.raises(concurrent.futures.BrokenExecutor, match="initializer failed"):
+                await loop.run_in_executor(pool, time.time)
+
+    run(main())
+    assert "Exception in initializer" in caplog.text
+
+
+def test_the_exceptions_of_threads_become_those_of_asyncio(run):
+    def work(exception):
+        raise exception
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with pytest.raises(asyncio.CancelledError, match="why"):
+            await loop.run_in_executor(None, work, concurrent.futures.CancelledError("why"))
+        with pytest.raises(TimeoutError):
+            await loop.run_in_executor(None, work, concurrent.futures.TimeoutError())
+
+    run(main())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_is_kept(run, fails):
+    """Neither the call nor its outcome outlives the future, even without a collector."""
+
+    class Work:
+        def __call__(self):
+            if fails:
+                raise Failure(self)
+            return self
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            work = Work()
+            seen = weakref.ref(work)
+            future = loop.run_in_executor(pool, work)
+            await asyncio.wait([future])
+            future.exception()
+            del work, future
+            # Until the thread waits for the next call, it may hold the last one.
+            await loop.run_in_executor(pool, time.time)
+            await asyncio.sleep(0)
+            assert seen() is None
+
+    gc.disable()
+    try:
+        run(main())
+    finally:
+        gc.enable()
+
+
+def test_whoever_watches_submit_sees_every_call(run, monkeypatch):
+    class Watched(concurrent.futures.ThreadPoolExecutor):
+        def submit(self, fn, /, *args, **kwargs):
+            seen.append(args)
+            return super().submit(fn, *args, **kwargs)
+
+    seen = []
+    submit = concurrent.futures.ThreadPoolExecutor.submit
+
+    def watch(self, fn, /, *args, **kwargs):
+        seen.append(args)
+        return submit(self, fn, *args, **kwargs)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with Watched(1) as pool:
+            await loop.run_in_executor(pool, abs, 1)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            pool.submit = functools.partial(watch, pool)
+            await loop.run_in_executor(pool, abs, 2)
+        monkeypatch.setattr(concurrent.futures.ThreadPoolExecutor, "submit", watch)
+        await loop.run_in_executor(None, abs, 3)
+        await loop.run_in_executor(None, abs, 4)
+
+    run(main())
+    assert seen == [(1,), (2,), (3,), (4,)]
 
 
 def test_the_default_executor_is_made_once(run):
