@@ -23,19 +23,27 @@ use crate::future::core::State;
 
 /// Where threads wait for the end of a run: one gate for all, since it is hardly ever used.
 mod run_gate {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     use std::sync::{Condvar, Mutex, PoisonError};
     use std::time::Duration;
 
     static GATE: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
+    /// Opening the gate is a system call, which is spared where nobody stands before it.
+    static WAITING: AtomicUsize = AtomicUsize::new(0);
 
     /// Waits for the end of some run, or a moment: the caller looks again.
     pub(super) fn wait() {
+        WAITING.fetch_add(1, SeqCst);
         let guard = GATE.0.lock().unwrap_or_else(PoisonError::into_inner);
         drop(GATE.1.wait_timeout(guard, Duration::from_millis(5)));
+        WAITING.fetch_sub(1, SeqCst);
     }
 
+    #[inline]
     pub(super) fn open() {
-        GATE.1.notify_all();
+        if WAITING.load(SeqCst) != 0 {
+            GATE.1.notify_all();
+        }
     }
 }
 
