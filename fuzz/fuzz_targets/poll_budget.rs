@@ -2,7 +2,7 @@
 //! that does what it likes.
 //!
 //! What must hold: a loop that is busy looks at its descriptors 2 turns after a look that found
-//! something, after twice as many for each one that found nothing, at least every 16 and, as soon
+//! something, after twice as many for each one that found nothing, at least every 64 and, as soon
 //! as the rate of the counter is known, no later and no earlier than every 100 µs; and whatever
 //! the counter does, the turns alone see to it.
 #![no_main]
@@ -11,7 +11,7 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use vivace_core::poll_budget::{PollBudget, Reading};
 
-const TURNS: u32 = 16;
+const TURNS: u32 = 64;
 const NANOSECONDS: u64 = 100_000;
 
 #[derive(Arbitrary, Debug)]
@@ -49,7 +49,7 @@ impl Model {
     fn is_due(&mut self, now: u64) -> bool {
         self.turns += 1;
         std::mem::take(&mut self.hurried)
-            || self.quiet.is_none_or(|quiet| self.turns >= 2 << quiet.min(3))
+            || self.quiet.is_none_or(|quiet| self.turns >= 2 << quiet.min(5))
             || !self.knows_rate
             || now - self.last >= NANOSECONDS
     }

@@ -10,11 +10,11 @@
 //! wanted to wait, which it can tell by how short that wait was.
 //!
 //! How many turns depends on what the last looks found: 2 after one that found something, and
-//! twice as many after each that found nothing, up to 16. So a program that computes pays for
+//! twice as many after each that found nothing, up to 64. So a program that computes pays for
 //! few looks, and one that talks while another of its tasks spins is not held up by it.
 
 /// Turns between two looks at most.
-const TURNS: u32 = 16;
+const TURNS: u32 = 64;
 /// Turns until the next look after one that found something.
 const TURNS_AFTER_EVENTS: u32 = 2;
 /// Time between two looks at most, in nanoseconds.
@@ -172,7 +172,7 @@ mod tests {
         };
         budget.looked(now, 3);
         assert_eq!(turns_until_due(&mut budget), 2);
-        for expected in [4, 8, 16, 16] {
+        for expected in [4, 8, 16, 32, 64, 64] {
             budget.looked(now, 0);
             assert_eq!(turns_until_due(&mut budget), expected);
         }

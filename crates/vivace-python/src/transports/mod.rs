@@ -112,8 +112,13 @@ impl Transports {
 impl Instance<Loop> {
     /// Sends what was written since the last time, and what is written meanwhile: the loop may
     /// wait after this, and nobody would send it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn flush_writes(&self) -> Result<()> {
+        if self.transports.unsent.borrow().is_empty() { Ok(()) } else { self.flush_unsent() }
+    }
+
+    #[inline(never)]
+    fn flush_unsent(&self) -> Result<()> {
         while !self.transports.unsent.borrow().is_empty() {
             let mut unsent = std::mem::take(&mut *self.transports.unsent.borrow_mut());
             let mut rest = unsent.drain(..);
