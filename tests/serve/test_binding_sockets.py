@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import socket
 import stat
@@ -9,8 +11,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+import vivace
 from vivace.serve._addresses import Descriptor, TcpAddress, UnixAddress
-from vivace.serve._binding import BindError, Binding, another, bind_all, describe
+from vivace.serve._binding import BindError, Binding, SharedSocket, another, bind_all, describe
 
 Bind = Callable[..., Binding]
 
@@ -174,6 +177,26 @@ class TestDescriptor:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             with pytest.raises(BindError, match="is no stream socket"):
                 bind(Descriptor(sock.fileno()))
+
+
+class TestSharedSockets:
+    def test_the_queue_stays_as_long_as_it_is(self, bind, socket_path):
+        """Whoever begins to accept from it takes one at a time, and turns nobody away."""
+        (sock,) = bind(UnixAddress(socket_path)).sockets
+        sock.listen(100)
+
+        async def main():
+            shared = SharedSocket.of(sock.dup(), 100)
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(asyncio.Protocol, sock=shared, backlog=1)
+            with contextlib.ExitStack() as stack:
+                for _ in range(20):
+                    client = stack.enter_context(socket.socket(socket.AF_UNIX))
+                    client.setblocking(False)
+                    client.connect(socket_path)
+            server.close()
+
+        vivace.run(main())
 
 
 class TestDescriptions:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from ._addresses import Address, Descriptor, TcpAddress, UnixAddress
 
-__all__ = ["BindError", "Binding", "Bound", "bind_all", "describe"]
+__all__ = ["BindError", "Binding", "Bound", "SharedSocket", "bind_all", "describe"]
 
 # uvicorn's permissions of a Unix socket that was not there before.
 _UNIX_PERMISSIONS = 0o666
@@ -80,6 +80,32 @@ class Binding:
         """Remove the files of Unix sockets."""
         for bound in self.bound:
             bound.remove_path()
+
+
+class SharedSocket(socket.socket):
+    """A socket that other processes accept from as well.
+
+    asyncio sets the length of the queue to that of the server that begins to accept; here it
+    stays what it is, or clients would be turned away whenever a worker starts.
+    """
+
+    _queue: int
+
+    @classmethod
+    def of(cls, sock: socket.socket, queue: int) -> SharedSocket:
+        """Take over a socket.
+
+        Args:
+            sock: Not to be used any more.
+            queue: How many connections may wait.
+        """
+        shared = cls(fileno=sock.detach())
+        shared._queue = queue
+        return shared
+
+    def listen(self, backlog: int = 0, /) -> None:
+        """Listen with the queue that all have agreed upon."""
+        super().listen(self._queue)
 
 
 def bind_all(addresses: Iterable[Address], *, reuse_port: bool = False) -> Binding:

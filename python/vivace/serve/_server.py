@@ -33,7 +33,7 @@ from .._native import HttpService, Metrics
 from . import _notify
 from ._addresses import Descriptor
 from ._ansi import styled
-from ._binding import BindError, Binding, Bound, bind_all, describe
+from ._binding import BindError, Binding, Bound, SharedSocket, bind_all, describe
 from ._config import Config
 from ._errors import NotStarted, StartupError
 from ._lifespan import Lifespan
@@ -359,11 +359,11 @@ class Server:
             tls = {"ssl": config.ssl_context, "ssl_handshake_timeout": config.timeout_handshake}
         # The backlog is also how many connections are taken at a time. Who shares a socket takes
         # one, and leaves the next to whoever is free then.
+        if shared:
+            sock = SharedSocket.of(sock, config.backlog)
         server = await loop.create_server(
             self.service, sock=sock, backlog=1 if shared else config.backlog, **tls
         )
-        if shared:
-            sock.listen(config.backlog)
         self._listeners.append((server, sock))
         self.servers.append(server)
         return server
