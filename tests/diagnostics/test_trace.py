@@ -437,3 +437,68 @@ def test_collections_are_on_the_row_of_the_loop(trace: Trace) -> None:
         if step["ts"] <= event["ts"] and event["ts"] + event["dur"] <= step["ts"] + step["dur"] + 1
     ]
     assert len(inside) >= 2
+
+
+def test_the_last_seconds_of_a_process_that_was_killed(tmp_path: Path) -> None:
+    rings = tmp_path / "rings"
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent(
+            """
+            import asyncio, os, signal, time
+
+            async def slow():
+                time.sleep(0.02)
+                await asyncio.sleep(0.001)
+
+            async def main():
+                for number in range(3):
+                    await asyncio.create_task(slow(), name=f"slow-{number}")
+                asyncio.get_running_loop().call_soon(time.sleep, 0.01)
+                await asyncio.sleep(0.05)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+            asyncio.run(main())
+            """
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "vivace", "run", str(program)],
+        timeout=LIMIT,
+        env=os.environ | {"VIVACE_DIAG_DIR": str(rings)},
+    )
+    assert done.returncode == -signal.SIGKILL
+    [ring] = rings.glob("*.ring")
+    output = tmp_path / "last.json"
+    for target in (str(ring), ring.stem):
+        made = vivace_trace("--last", "10s", "-o", output, target, VIVACE_DIAG_DIR=str(rings))
+        assert made.returncode == 0, made.stderr
+        events = json.loads(output.read_text())["traceEvents"]
+        names = {event["tid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
+        assert {"slow: slow-0", "slow: slow-1", "slow: slow-2"} <= set(names.values())
+        ran = [event for event in events if event["name"] == "running" and event["dur"] >= 19_000]
+        assert len(ran) == 3
+        assert sum(event["name"] == "sleep" and event["tid"] == 0 for event in events) == 1
+        assert sum(event["name"].startswith("sleep in slow") for event in events) <= 3
+    gone = vivace_trace("-o", output, "999999999", VIVACE_DIAG_DIR=str(rings))
+    assert gone.returncode == 2
+    assert "999999999 runs no loop of vivace" in gone.stderr
+    wrong = vivace_trace("--last", "soon", "-o", output, "1")
+    assert "--last soon: it takes a time such as 10s or 500ms" in wrong.stderr
+
+
+def test_nothing_is_kept_while_the_diagnostics_are_off(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "vivace",
+            "run",
+            "-c",
+            "import asyncio; asyncio.run(asyncio.sleep(0))",
+        ],
+        timeout=LIMIT,
+        env=os.environ | {"VIVACE_DIAG": "0", "VIVACE_DIAG_DIR": str(tmp_path / "rings")},
+    )
+    assert done.returncode == 0
+    assert not (tmp_path / "rings").exists()

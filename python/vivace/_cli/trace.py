@@ -21,14 +21,17 @@ HELP = """usage: vivace trace [-o FILE] SCRIPT [ARGUMENT ...]
        vivace trace [-o FILE] -m MODULE [ARGUMENT ...]
        vivace trace [-o FILE] -c CODE [ARGUMENT ...]
        vivace trace [-o FILE] RECORDING.part
+       vivace trace [-o FILE] --last 10s PID
 
 Run a program as `vivace run` does, record each step of each task, and write a timeline when the
 program ends. While it runs, what is recorded goes to FILE.part; if the program is killed, make a
-timeline of that with the last form.
+timeline of RECORDING.part. A process that runs, or the file that a killed one has left, tells of
+its steps and callbacks that took 50 µs or longer, without having been asked to.
 
   -o FILE        where to: .html (a page that needs nothing else), .pftrace (ui.perfetto.dev),
                  .json (chrome://tracing); trace.html by default
   --limit SIZE   record at most so much: 500M, 2G; 1G by default. What is beyond it is counted
+  --last TIME    so much of what another process has done: 10s, 500ms, 2m
   -h, --help     show this text
 
 Everything after the program's name belongs to the program."""
@@ -51,7 +54,9 @@ class Options:
     def __init__(self, arguments: list[str]) -> None:
         self.output = "trace.html"
         self.limit = 1 << 30
+        self.last: float | None = None
         self.help = False
+        self.program: list[str] = []
         rest = list(arguments)
 
         def value(flag: str, attached: str) -> str:
@@ -76,9 +81,15 @@ class Options:
             elif name == "--limit":
                 del rest[0]
                 self.limit = size(value(name, attached))
+            elif name == "--last":
+                del rest[0]
+                self.last = duration(value(name, attached))
+            elif word.isdigit() and not self.program:
+                # A process; its options may follow it.
+                self.program = [rest.pop(0)]
             else:
                 break
-        self.program = rest
+        self.program += rest
         if not self.output.endswith(SUFFIXES):
             raise Mistake(f"{self.output}: traces are .html, .pftrace or .json")
 
@@ -98,6 +109,20 @@ def size(text: str) -> int:
     return found
 
 
+def duration(text: str) -> float:
+    """Seconds: ``10s``, ``500ms``, ``2m``."""
+    for unit, factor in (("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("", 1.0)):
+        if text.endswith(unit):
+            try:
+                seconds = float(text.removesuffix(unit)) * factor
+            except ValueError:
+                break
+            if 0 < seconds <= 1e6:
+                return seconds
+            break
+    raise Mistake(f"--last {text}: it takes a time such as 10s or 500ms")
+
+
 def main(arguments: list[str]) -> int:
     """Trace the program that the arguments name."""
     try:
@@ -110,12 +135,30 @@ def main(arguments: list[str]) -> int:
     if not options.program:
         return fail(PROGRAM, "no program; give a script, -m MODULE or -c CODE")
     first = options.program[0]
+    if options.last is not None or first.isdigit():
+        if len(options.program) > 1:
+            return fail(PROGRAM, f"--last is about one process, not {options.program[1]!r} besides")
+        return last(first, 10.0 if options.last is None else options.last, options.output)
     if is_recording(first):
         return convert(first, options.output, keep=True)
     from . import run
 
     command = shlex.join(options.program)
     return run.main(options.program, PROGRAM, lambda: begin(options.output, command, options.limit))
+
+
+def last(process: str, seconds: float, output: str) -> int:
+    """Write a timeline of what another process has kept."""
+    try:
+        summary = json.loads(_native.see_trace_last(process, seconds, output))
+        size = os.stat(output).st_size
+    except FileNotFoundError:
+        what = f"process {process} runs no loop of vivace, or" if process.isdigit() else process
+        return fail(PROGRAM, f"{what} has left no file to look at")
+    except OSError as error:
+        return fail(PROGRAM, f"{process}: {error.strerror or error}")
+    print("\n".join(report(summary, output, size)), file=sys.stderr)
+    return 0
 
 
 def is_recording(path: str) -> bool:

@@ -281,6 +281,9 @@ fn run(this: &Instance<Loop>, entry: Entry) -> Result<()> {
         if trace::is_on() {
             trace::stepped(this, task, this.see.last(), took);
         }
+        if this.see.is_slow(took) {
+            trace::slow::ran_long(this, &entry, this.see.last(), took);
+        }
         return outcome;
     }
     let (kind, address) = entry.described();
@@ -292,6 +295,9 @@ fn run(this: &Instance<Loop>, entry: Entry) -> Result<()> {
     let took = this.see.end();
     if trace::is_on() {
         trace::called(this, this.see.last(), took);
+    }
+    if this.see.is_slow(took) {
+        trace::slow::ran_long(this, &entry, this.see.last(), took);
     }
     outcome
 }

@@ -28,6 +28,8 @@ pub(crate) struct LoopProbe {
     turn: Cell<u64>,
     /// The counter when busy time was last added up.
     counted: Cell<u64>,
+    /// From so many ticks on, what ran is kept in the file of the process.
+    slow: Cell<u64>,
     pub(super) ticking: Ticking,
     pub(super) trace: Lane,
 }
@@ -40,6 +42,7 @@ impl Default for LoopProbe {
             scale: Cell::new(Scale { factor: 0, ticks: 0, nanoseconds: 0 }),
             turn: Cell::new(0),
             counted: Cell::new(0),
+            slow: Cell::new(u64::MAX),
             ticking: Ticking::default(),
             trace: Lane::default(),
         }
@@ -107,6 +110,12 @@ impl LoopProbe {
         }
     }
 
+    /// Whether what took so many ticks is to be kept.
+    #[inline(always)]
+    pub(crate) fn is_slow(&self, took: u64) -> bool {
+        took >= self.slow.get()
+    }
+
     /// How long a tick is.
     pub(crate) fn scale(&self) -> Scale {
         self.scale.get()
@@ -128,6 +137,8 @@ impl LoopProbe {
         let scale = live::scale();
         scale.write(page);
         self.scale.set(scale);
+        let slow = (u128::from(trace::slow::SLOW) << 32) / u128::from(scale.factor.max(1));
+        self.slow.set(u64::try_from(slow).unwrap_or(u64::MAX));
         let now = ticks();
         self.turn.set(now);
         self.counted.set(now);

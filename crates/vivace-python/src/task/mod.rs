@@ -367,6 +367,14 @@ impl Instance<Task> {
         }
     }
 
+    /// Whether somebody gave it a name, or asked for the one it has.
+    pub(crate) fn is_named(&self) -> bool {
+        let kind = self.name_kind.replace(Name::Given);
+        let named = matches!(kind, Name::Given);
+        self.name_kind.set(kind);
+        named
+    }
+
     /// What it runs, while it does.
     pub(crate) fn coroutine(&self) -> Option<Owned> {
         self.coroutine.get()

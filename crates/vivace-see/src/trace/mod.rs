@@ -11,12 +11,14 @@
 //! | `page` | the page for browsers; the viewer is in `../../viewer` |
 //! | `perfetto`, `protobuf` | for ui.perfetto.dev |
 //! | `chrome` | for `chrome://tracing` |
+//! | `last` | a timeline of what the file of a process has kept |
 //! | `convert` | from the recorded file to one of the three |
 
 pub mod chrome;
 pub mod convert;
 pub mod file;
 pub mod join;
+pub mod last;
 pub mod name;
 pub mod page;
 pub mod perfetto;

@@ -68,6 +68,14 @@ impl Names {
         self.numbers.insert(name.clone(), number);
         (number, true)
     }
+
+    /// The same, unless it is new and there are `most` already.
+    pub fn number_of_few(&mut self, name: &Name, most: usize) -> Option<(u32, bool)> {
+        if self.numbers.len() >= most && !self.numbers.contains_key(name) {
+            return None;
+        }
+        Some(self.number(name))
+    }
 }
 
 #[cfg(test)]
@@ -111,5 +119,7 @@ mod tests {
         assert_eq!(names.number(&name), (1, true));
         assert_eq!(names.number(&Name { line: 4, ..name.clone() }), (2, true));
         assert_eq!(names.number(&name), (1, false));
+        assert_eq!(names.number_of_few(&name, 2), Some((1, false)));
+        assert_eq!(names.number_of_few(&Name::default(), 2), None);
     }
 }

@@ -246,6 +246,19 @@ impl Record {
         })
     }
 
+    /// As two words with the loop, of which there are eight: kinds have five bits.
+    #[inline]
+    pub fn words_of_loop(&self, event_loop: u16) -> [u64; 2] {
+        let [first, second] = self.words();
+        [first | u64::from(event_loop & 7) << 5, second]
+    }
+
+    /// The reverse of `words_of_loop`.
+    pub fn from_words_of_loop([first, second]: [u64; 2]) -> Option<(u16, Self)> {
+        let event_loop = (first >> 5 & 7) as u16;
+        Self::from_words([first & !(7 << 5), second]).map(|record| (event_loop, record))
+    }
+
     /// As bytes, little endian.
     #[inline]
     pub fn bytes(&self) -> [u8; Self::SIZE] {
@@ -275,6 +288,8 @@ mod tests {
             let record = Record::new(*kind, Record::LAST_TIME - 5, u32::MAX, 0x8000_0001);
             assert_eq!(Record::from_bytes(&record.bytes()), Some(record));
             assert_eq!(Record::from_words(record.words()), Some(record));
+            let words = record.words_of_loop(5);
+            assert_eq!(Record::from_words_of_loop(words), Some((5, record)));
         }
     }
 

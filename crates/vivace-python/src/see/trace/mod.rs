@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `mod` | what is called where something happens |
 //! | `words` | names of functions, tasks and of what tasks wait for |
+//! | `slow` | what took long, kept always in the file of the process |
 //! | `functions` | begin, end and conversion, for Python |
 //!
 //! Off, each place costs one branch (`is_on`). Everything here runs with the GIL held, and none of
 //! it runs Python code.
 
 pub(crate) mod functions;
+pub(crate) mod slow;
 mod words;
 
 use std::cell::{Cell, RefCell};
@@ -17,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use vivace_see::live::{Page, Scale, word};
+use vivace_see::trace::name::Name;
 use vivace_see::trace::record::{Actor, Kind, Outcome, Record};
 use vivace_see::trace::recorder::Recorder;
 use vivace_sys::clock::ticks;
@@ -47,11 +50,28 @@ fn recorder() -> Option<Arc<Recorder>> {
     RECORDER.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
+/// Who gives numbers to names, and keeps events.
+trait Sink {
+    fn name(&self, name: &Name) -> u32;
+    fn record(&self, event_loop: u16, record: Record);
+}
+
+impl Sink for Recorder {
+    fn name(&self, name: &Name) -> u32 {
+        Self::name(self, name)
+    }
+    fn record(&self, event_loop: u16, record: Record) {
+        Self::record(self, event_loop, record);
+    }
+}
+
 /// In the probe of each loop.
 pub(crate) struct Lane {
     epoch: Cell<u32>,
     recorder: RefCell<Option<Arc<Recorder>>>,
     words: words::Words,
+    /// Those of the file of the process: they have other numbers.
+    slow_words: words::Words,
     /// Who runs now.
     actor: Cell<Actor>,
     /// The counter when the lengths of the queues were recorded last.
@@ -67,6 +87,7 @@ impl Default for Lane {
             epoch: Cell::new(0),
             recorder: RefCell::new(None),
             words: words::Words::default(),
+            slow_words: words::Words::default(),
             actor: Cell::new(Actor::Nobody),
             sampled: Cell::new(0),
             lag_wanted: Cell::new(false),
@@ -150,13 +171,13 @@ impl<'a> Place<'a> {
         }
         let number = task.see.id() as u32;
         let words = &self.see.trace.words;
-        self.event(Kind::Coroutine, number, words.coroutine(task, &self.recorder));
-        self.event(Kind::Named, number, words.name(task, &self.recorder));
+        self.event(Kind::Coroutine, number, words.coroutine(task, &*self.recorder));
+        self.event(Kind::Named, number, words.name(task, &*self.recorder));
     }
 
     /// What a task waits for after its step.
     fn wait(&self, task: &Instance<Task>, end: u64) {
-        if let Some(reason) = self.see.trace.words.reason(task, &self.recorder) {
+        if let Some(reason) = self.see.trace.words.reason(task, &*self.recorder) {
             let number = task.see.id() as u32;
             self.record(Record::new(Kind::Wait, self.time(end), number, reason));
         }
@@ -176,7 +197,7 @@ pub(crate) fn created(event_loop: &Loop, task: &Instance<Task>) {
 pub(crate) fn named(event_loop: &Loop, task: &Instance<Task>) {
     let Some(place) = Place::of(&event_loop.see) else { return };
     if task.see.trace.epoch.get() == EPOCH.load(Relaxed) {
-        let name = event_loop.see.trace.words.name(task, &place.recorder);
+        let name = event_loop.see.trace.words.name(task, &*place.recorder);
         place.event(Kind::Named, task.see.id() as u32, name);
     }
 }
@@ -246,7 +267,7 @@ pub(crate) fn calling(event_loop: &Loop, entry: &Entry) {
     let Some(place) = Place::of(&event_loop.see) else { return };
     let lane = &event_loop.see.trace;
     lane.was_step.set(false);
-    lane.actor.set(Actor::Callback(lane.words.callback(entry, &place.recorder)));
+    lane.actor.set(Actor::Callback(lane.words.callback(entry, &*place.recorder)));
 }
 
 /// A callback has run.

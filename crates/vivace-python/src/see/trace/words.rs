@@ -7,8 +7,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use vivace_see::trace::name::Name;
-use vivace_see::trace::recorder::Recorder;
 
+use super::Sink;
 use crate::event_loop::Entry;
 use crate::ffi::code::{self, Place};
 use crate::ffi::{Instance, Object, Owned, function, imports, names, suspended, text};
@@ -49,7 +49,7 @@ impl Words {
         drop(codes);
     }
 
-    fn known(&self, code: &Owned, recorder: &Recorder) -> Known {
+    fn known(&self, code: &Owned, recorder: &dyn Sink) -> Known {
         if let Some((_, known)) = self.codes.borrow().get(&code.address()) {
             return *known;
         }
@@ -68,7 +68,7 @@ impl Words {
     }
 
     /// The function that a task runs.
-    pub(super) fn coroutine(&self, task: &Instance<Task>, recorder: &Recorder) -> u32 {
+    pub(super) fn coroutine(&self, task: &Instance<Task>, recorder: &dyn Sink) -> u32 {
         let Some(coroutine) = task.coroutine() else { return 0 };
         match code::code(&coroutine) {
             Some(code) => self.known(&code, recorder).function,
@@ -77,7 +77,7 @@ impl Words {
     }
 
     /// What a task is called.
-    pub(super) fn name(&self, task: &Instance<Task>, recorder: &Recorder) -> u32 {
+    pub(super) fn name(&self, task: &Instance<Task>, recorder: &dyn Sink) -> u32 {
         match task.name() {
             Ok(name) => recorder.name(&plain(text::to_string_lossy(&name))),
             Err(raised) => {
@@ -88,7 +88,7 @@ impl Words {
     }
 
     /// What runs when an entry of the queue does.
-    pub(super) fn callback(&self, entry: &Entry, recorder: &Recorder) -> u32 {
+    pub(super) fn callback(&self, entry: &Entry, recorder: &dyn Sink) -> u32 {
         let function = match entry {
             Entry::Handle(handle) => handle.handle().callback(),
             Entry::ThreadSafe(handle) => handle.handle().callback(),
@@ -107,7 +107,7 @@ impl Words {
         }
     }
 
-    fn function(&self, function: &Object, recorder: &Recorder) -> u32 {
+    fn function(&self, function: &Object, recorder: &dyn Sink) -> u32 {
         if let Some(code) = code::code(function) {
             return self.known(&code, recorder).function;
         }
@@ -119,7 +119,7 @@ impl Words {
     }
 
     /// What a suspended task waits for; nothing if it does not wait.
-    pub(super) fn reason(&self, task: &Instance<Task>, recorder: &Recorder) -> Option<u32> {
+    pub(super) fn reason(&self, task: &Instance<Task>, recorder: &dyn Sink) -> Option<u32> {
         let waited = task.waited()?;
         let mut user = None;
         let mut next = task.coroutine();
@@ -155,7 +155,7 @@ impl Words {
         &self,
         what: u32,
         user: Option<(Owned, u32, Owned)>,
-        recorder: &Recorder,
+        recorder: &dyn Sink,
         text: impl FnOnce() -> String,
     ) -> u32 {
         let line = user.as_ref().and_then(|(_, _, frame)| suspended::line(frame)).unwrap_or(0);
