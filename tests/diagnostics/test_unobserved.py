@@ -158,3 +158,26 @@ def test_off(watch: Any) -> None:
     for source in (KEPT, GONE):
         source = source.replace("    assert _unobserved.counters", "    0 and _unobserved.counters")
         assert watch(source, diag="0").findings == []
+
+
+def test_nobody_has_to_ask_for_a_look(watch: Any) -> None:
+    done = watch(
+        """
+        import asyncio
+        from vivace.see import _unobserved
+        _unobserved.LIMIT = 0.2
+
+        kept = []
+
+        async def fail():
+            raise KeyError("etag")  # <- raised
+
+        async def main():
+            kept.append(asyncio.create_task(fail()))
+            await asyncio.sleep(8)
+
+        asyncio.run(main())
+        kept[0].exception()
+        """
+    )
+    assert done.only("V202")["line"] == done.line("raised")
