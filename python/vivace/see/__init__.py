@@ -4,10 +4,24 @@ What happens for each step of a task is native (``crates/vivace-python/src/see``
 thread that notices a blocked loop and the texts of reports (``crates/vivace-see``). Here is what
 is asked seldom and may take its time.
 
-==============  ==========================================================================
-``_findings``   reports a finding
-``_settings``   what the environment asked for
-==============  ==========================================================================
+=====================  ===================================================================
+``_begin``             begins to look, when the first loop is made
+``_tick``              what looks once a second
+``_findings``          reports a finding
+``_settings``          what the environment asked for
+``_frames``            the frames of what is suspended, read without a trace
+``_waits``             what a task waits for, and for which tasks
+``_owners``            who is inside of which ``async with``
+``_acquisitions``      who took a lock by hand (``--dev``)
+``_reach``             whether a task can reach an object
+``_graph``             the wait graph, and its circles
+``_deadlocks``         looks for circles: V301, V303
+``_accesses``          which instructions read and write shared state
+``_races``             updates that are lost at awaits (``--races``): V501
+``_strict``            calls that block, refused (the plugin for pytest): V401
+``_lost``              coroutines, failures and tasks that get lost, and the modules for them
+``_snapshot``          the list of tasks for other processes
+=====================  ===================================================================
 """
 
 from __future__ import annotations
