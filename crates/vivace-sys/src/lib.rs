@@ -10,6 +10,7 @@
 //! | `thread` | threads as the kernel numbers them |
 //! | `socket` | accept, receive, send in pieces, addresses |
 //! | `process` | what this process was started with, and what is done at its end |
+//! | `quit_signal` | SIGQUIT as a question |
 //! | `shared_map` | memory that a file keeps and other processes can read |
 //!
 //! Everything that `rustix` offers is used from there; the few calls that it does not are the
@@ -21,6 +22,7 @@ pub mod kernel_view;
 pub mod own_memory;
 pub mod poller;
 pub mod process;
+pub mod quit_signal;
 pub mod shared_map;
 pub mod socket;
 pub mod thread;
