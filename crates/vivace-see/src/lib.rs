@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `answer` | answering questions about a process, on a socket and as a page |
 //! | `settings` | what the environment asks for (`VIVACE_DIAG` and its kin) |
 //! | `catalog` | the codes: their names and explanations |
 //! | `finding` | one finding, and how it reads as text and as JSON |
@@ -16,6 +17,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod answer;
 pub mod catalog;
 pub mod finding;
 pub mod limit;

@@ -54,6 +54,9 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                formatter.write_str("it is cut short")
+            }
             Self::Io(error) => error.fmt(formatter),
             Self::Foreign(text) => formatter.write_str(text),
         }
@@ -140,7 +143,12 @@ impl Reader<File> {
 
     /// Whose file it is.
     pub fn owner(&self) -> io::Result<u32> {
-        Ok(self.source.metadata()?.uid())
+        Ok(self.metadata()?.uid())
+    }
+
+    /// What the file system knows of it.
+    pub fn metadata(&self) -> io::Result<std::fs::Metadata> {
+        self.source.metadata()
     }
 }
 

@@ -168,7 +168,7 @@ fn now(view: &View, event_loop: &super::event_loop::EventLoop) -> Vec<Check> {
         let text = format!("loop {number} is blocked, for {time} now: {what}");
         found.push(check(Verdict::Problem, "blocked loop", text));
     }
-    if event_loop.delay_p99 > 0.1 {
+    if event_loop.delay_p99 > 0.1 && event_loop.delay_count >= 100 {
         let text = format!(
             "loop {number}: one in a hundred steps waited for more than {} to run",
             words::duration(event_loop.delay_p99 / 2.0)

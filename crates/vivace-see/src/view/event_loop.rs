@@ -36,6 +36,8 @@ pub struct EventLoop {
     pub delay_p99: f64,
     /// The same, since it began.
     pub delay_max: f64,
+    /// How many steps these are of.
+    pub delay_count: u64,
     /// How many tasks were made, since it began.
     pub created: u64,
     /// How many ended.
@@ -128,6 +130,7 @@ impl EventLoop {
             delay_p50: quantile(&delays, 0.5),
             delay_p99: quantile(&delays, 0.99),
             delay_max: quantile(&all, 1.0),
+            delay_count: delays.iter().fold(0, |sum, count| sum.saturating_add(*count)),
             created: at(word::CREATED),
             ended: [word::ENDED_OK, word::ENDED_ERROR, word::ENDED_CANCELLED]
                 .into_iter()

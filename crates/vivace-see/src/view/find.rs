@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::ring::layout::header;
 use crate::ring::places::{self, Entry, Life};
 use crate::ring::reader::Reader;
 
@@ -19,6 +20,32 @@ pub struct Found {
     pub reader: Reader<File>,
     /// What has become of its process.
     pub life: Life,
+    /// The device and the number of the file.
+    identity: (u64, u64),
+}
+
+impl Found {
+    /// Where the process answers.
+    pub fn socket(&self) -> PathBuf {
+        self.path.with_extension("sock")
+    }
+
+    /// Tells the process that somebody looks, so that it writes its tasks down more often. `now`
+    /// is CLOCK_MONOTONIC in nanoseconds. Whoever may only read is not told.
+    pub fn touch(&self, now: u64) {
+        if !matches!(self.life, Life::Running) {
+            return;
+        }
+        let follow_no_link = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+        let opened = File::options().write(true).custom_flags(follow_no_link).open(&self.path);
+        let same = |file: &File| {
+            let about = file.metadata().ok()?;
+            Some((about.dev(), about.ino()) == self.identity)
+        };
+        if let Some(file) = opened.ok().filter(|file| same(file) == Some(true)) {
+            let _unseen = file.write_all_at(&now.to_le_bytes(), header::WATCHED as u64 * 8);
+        }
+    }
 }
 
 /// Opens a file by its path.
@@ -26,7 +53,12 @@ pub fn by_path(path: &Path) -> Result<Found, String> {
     let name = super::words::shown(&path.display().to_string());
     let reader = Reader::open(path).map_err(|problem| format!("{name}: {problem}"))?;
     let about = reader.about().map_err(|problem| format!("{name}: {problem}"))?;
-    Ok(Found { path: path.to_owned(), reader, life: places::life(&about) })
+    Ok(Found {
+        path: path.to_owned(),
+        identity: identity(&reader),
+        reader,
+        life: places::life(&about),
+    })
 }
 
 /// Opens the file of a process by its number. `own` is the folder that this process would use.
@@ -52,7 +84,7 @@ pub fn by_pid(pid: u32, own: &Path) -> Result<Found, String> {
                     stale = Some(path);
                     continue;
                 }
-                return Ok(Found { path, reader, life });
+                return Ok(Found { path, identity: identity(&reader), reader, life });
             }
             Err(super::Problem::Io(error)) => {
                 denied |= error.kind() == io::ErrorKind::PermissionDenied;
@@ -82,6 +114,10 @@ pub fn by_pid(pid: u32, own: &Path) -> Result<Found, String> {
             Err(text)
         }
     }
+}
+
+fn identity(reader: &Reader<File>) -> (u64, u64) {
+    reader.metadata().map_or((0, 0), |about| (about.dev(), about.ino()))
 }
 
 /// The processes that can be looked at, and those that have died.

@@ -40,6 +40,12 @@ pub struct Task {
     pub kind: String,
     /// The numbers of the tasks that it waits for.
     pub awaits: Vec<u64>,
+    /// The lock that it waits for, as a number that means nothing else; 0 if it waits for none.
+    pub wants: u64,
+    /// What it has entered and not left.
+    pub holds: Vec<u64>,
+    /// The number of the task that holds the lock that it waits for; 0 if none is known.
+    pub holder: u64,
     /// The number of the task that made it; 0 if none did.
     pub parent: u64,
     /// The request that it answers.
@@ -102,13 +108,26 @@ impl Task {
     }
 }
 
-/// Marks the tasks that wait for themselves by way of others.
+/// Finds who holds the locks, and marks the tasks that wait for themselves by way of others.
 pub(super) fn mark_edges(tasks: &mut [Task]) {
+    let held = tasks.iter().flat_map(|task| task.holds.iter().map(|thing| (*thing, task.id)));
+    let holders: HashMap<u64, u64> = held.collect();
+    let names: HashMap<u64, String> =
+        tasks.iter().filter(|task| !task.holds.is_empty()).map(|t| (t.id, t.title())).collect();
+    for task in tasks.iter_mut().filter(|task| task.wants != 0) {
+        task.holder = holders.get(&task.wants).copied().unwrap_or(0);
+        if let Some(name) = names.get(&task.holder) {
+            task.waits = format!("{}, held by {name}", task.waits);
+        }
+    }
     let places: HashMap<u64, usize> =
         tasks.iter().enumerate().map(|(place, task)| (task.id, place)).collect();
     let edges: Vec<Vec<usize>> = tasks
         .iter()
-        .map(|task| task.awaits.iter().filter_map(|id| places.get(id).copied()).collect())
+        .map(|task| {
+            let targets = task.awaits.iter().chain([&task.holder]);
+            targets.filter_map(|id| places.get(id).copied()).collect()
+        })
         .collect();
     let mut backwards = vec![Vec::new(); edges.len()];
     for (from, targets) in edges.iter().enumerate() {
@@ -157,6 +176,23 @@ mod tests {
         mark_edges(&mut tasks);
         let marked: Vec<u64> = tasks.iter().filter(|t| t.cycle).map(|t| t.id).collect();
         assert_eq!(marked, [2, 3, 5]);
+    }
+
+    #[test]
+    fn who_holds_a_lock_is_named_and_a_circle_of_locks_found() {
+        let waits = |id: u64, holds: u64, wants: u64| Task {
+            id,
+            holds: vec![holds],
+            wants,
+            name: format!("t{id}"),
+            waits: "Lock".into(),
+            ..Task::default()
+        };
+        let mut tasks = [waits(1, 100, 200), waits(2, 200, 100), waits(3, 0, 100)];
+        mark_edges(&mut tasks);
+        assert_eq!(tasks.each_ref().map(|task| task.holder), [2, 1, 1]);
+        assert_eq!(tasks.each_ref().map(|task| task.cycle), [true, true, false]);
+        assert_eq!(tasks[2].waits, "Lock, held by t1");
     }
 
     #[test]

@@ -44,12 +44,17 @@ pub fn nodes(tasks: &[Task]) -> Vec<Node> {
             has_place.insert(place);
         }
     }
+    for below in &mut below {
+        below.sort_by_key(|place| tasks[*place].id);
+    }
     let mut drawing = Drawing { tasks: below, seen: HashSet::new(), nodes: Vec::new() };
-    for place in (0..tasks.len()).filter(|place| !has_place.contains(place)) {
+    let mut order: Vec<usize> = (0..tasks.len()).collect();
+    order.sort_by_key(|place| tasks[*place].id);
+    for place in order.iter().copied().filter(|place| !has_place.contains(place)) {
         drawing.draw(place, "", "", 0);
     }
     // What is left waits in circles: it has no beginning.
-    for place in 0..tasks.len() {
+    for place in order {
         if !drawing.seen.contains(&place) {
             drawing.draw(place, "", "", 0);
         }
@@ -139,7 +144,8 @@ pub fn head(view: &View) -> String {
         Some(age) => {
             let tasks = view.tasks.len() as u64 + view.left_out;
             let seen = words::duration(age);
-            let _ = writeln!(text, "{tasks} tasks, as of {seen} {}", ago(view));
+            let what = if tasks == 1 { "task" } else { "tasks" };
+            let _ = writeln!(text, "{tasks} {what}, as of {seen} {}", ago(view));
         }
         None => text.push_str("its tasks were never written down (that takes a second)\n"),
     }
