@@ -148,6 +148,14 @@ def socket_path() -> Iterator[str]:
         yield os.path.join(folder, "s")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def first_loop() -> None:
+    """Run a loop before any test: what a process opens once, with its first one, no test leaves."""
+    import vivace
+
+    vivace.run(asyncio.sleep(0))
+
+
 @pytest.fixture(autouse=True)
 def open_descriptors(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that leaves file descriptors open."""

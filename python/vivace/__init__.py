@@ -14,6 +14,7 @@ What is public is here; where it lives:
     see             the diagnostics; metrics_text
     _policy         EventLoopPolicy, install
     serve           serve, Server; imported when first asked for
+    see             diagnostics; imported when the first loop is made
     _cli            the `vivace` command; imported by it alone
 """
 
@@ -29,6 +30,7 @@ from ._run import run
 from .see._metrics import metrics_text
 
 if _typing.TYPE_CHECKING:
+    from .see._diagnostics import diagnostics as diagnostics
     from .serve._main import serve as serve
     from .serve._server import Server as Server
 
@@ -38,6 +40,7 @@ __all__ = [
     "Future",
     "Server",
     "Task",
+    "diagnostics",
     "install",
     "metrics_text",
     "new_event_loop",
@@ -49,7 +52,11 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    # The server is no part of what a program pays for that only wants the loop.
+    # What a program that only wants the loop does not pay for.
+    if name == "diagnostics":
+        from .see._diagnostics import diagnostics
+
+        return diagnostics
     if name not in ("Server", "serve"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

@@ -52,6 +52,7 @@ __all__ = [
     "TimerHandle",
     "WebSocket",
     "_all_tasks",
+    "see_answer",
     "see_armed",
     "see_cancelled",
     "see_census",
@@ -62,16 +63,25 @@ __all__ = [
     "see_line",
     "see_line_table",
     "see_listen",
+    "see_look",
     "see_metrics",
     "see_metrics_text",
     "see_orphans",
+    "see_own",
     "see_pass_over",
+    "see_path",
     "see_pending",
+    "see_processes",
     "see_report",
     "see_settings",
     "see_snapshot",
+    "see_sorts",
+    "see_start_answering",
+    "see_stop_answering",
     "see_suspended",
+    "see_take_jobs",
     "see_tell",
+    "see_top",
     "see_trace_begin",
     "see_trace_convert",
     "see_trace_end",
@@ -729,3 +739,15 @@ def see_tell(task: object, what: int) -> bool: ...
 def see_unawaited(
     original: Callable[[Any], object], report: Callable[[Any, bool], object]
 ) -> Callable[[Any], object]: ...
+def see_look(
+    target: str, what: str, sort: str, filter: str, seconds: float
+) -> tuple[str, bool]: ...
+def see_top(target: str | None, sort: str, filter: str, colour: bool, seconds: float) -> None: ...
+def see_sorts() -> list[str]: ...
+def see_processes() -> list[tuple[int, str, str, str]]: ...
+def see_path() -> str | None: ...
+def see_take_jobs() -> list[tuple[int, str, int]]: ...
+def see_answer(number: int, text: str) -> None: ...
+def see_stop_answering() -> None: ...
+def see_start_answering() -> None: ...
+def see_own() -> str | None: ...

@@ -14,6 +14,9 @@ COMMANDS = {
     "run": "run an asyncio program on vivace's loop, without changing it",
     "serve": "serve an ASGI application, with uvicorn's flags and more",
     "trace": "run a program and write a timeline of what its tasks did",
+    "top": "show what the loops and tasks of a process do, live",
+    "ps": "print the tasks of a process, as a tree of who waits for whom",
+    "doctor": "say what is wrong with a process, also with one that was killed",
     "explain": "tell what the code of a finding means",
 }
 

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from . import fail
+from . import fail, web
 
 HELP = """usage: vivace run [OPTION ...] SCRIPT [ARGUMENT ...]
        vivace run [OPTION ...] -m MODULE [ARGUMENT ...]
@@ -33,6 +33,9 @@ options:
   --fuzz-schedule[=SEED]
               run tasks that are ready at the same time in an order of chance; the seed that is
               printed repeats it
+  --web=ADDRESS:PORT
+              show what the tasks do in a page, for browsers on this machine; its address, with a
+              token, is printed
   -h, --help  show this text
 
 Options of the interpreter go to the interpreter: python -X dev -m vivace run SCRIPT"""
@@ -97,7 +100,10 @@ def _take_options(arguments: list[str]) -> tuple[list[str], str]:
     """What follows our own options, and what is wrong with them."""
     for index, word in enumerate(arguments):
         name, equals, value = word.partition("=")
-        if name == "--fuzz-schedule":
+        if name == "--web":
+            if problem := web.problem(value):
+                return [], problem
+        elif name == "--fuzz-schedule":
             from vivace import _loop
 
             if equals and _loop.seed_of(value) is None:
@@ -125,6 +131,8 @@ def _apply(options: list[str]) -> str:
         os.environ["VIVACE_RACES"] = "1"
     for option in options:
         name, equals, value = option.partition("=")
+        if name == "--web":
+            web.set_address(value)
         if name == "--fuzz-schedule":
             from vivace import _loop
 

@@ -14,7 +14,7 @@ import re
 import sys
 from typing import Any, NoReturn
 
-from . import WRONG_USAGE, serve_environment
+from . import WRONG_USAGE, serve_environment, web
 from .serve_flags import FLAGS, Flag, Kind
 
 PROGRAM = "vivace serve"
@@ -38,7 +38,10 @@ def main(arguments: list[str]) -> int:
         print(version())
         return 0
     checking = values.pop("check", False)
+    page = values.pop("web", None)
     try:
+        if page is not None:
+            web.set_address(page)
         options = options_of(values)
     except ValueError as error:
         parser.error(f"{error}")

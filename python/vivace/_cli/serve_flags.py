@@ -366,6 +366,13 @@ FLAGS: tuple[Flag, ...] = (
         "Serve /metrics, /livez and /readyz there.",
         metavar="[HOST:]PORT",
     ),
+    _flag(
+        _HTTP,
+        "--web",
+        Kind.TEXT,
+        "Show what the tasks do in a page, for browsers on this machine.",
+        metavar="ADDRESS:PORT",
+    ),
     _flag(_WS, "--ws-max-size", Kind.SIZE, "Largest message, in bytes."),
     _flag(_WS, "--ws-max-queue", Kind.NUMBER, "Messages that may wait for the application."),
     _flag(_WS, "--ws-ping-interval", Kind.SECONDS, "Seconds between pings; none: no pings."),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 
-from . import _deadlocks, _lost, _snapshot, _tick
+from . import _deadlocks, _jobs, _lost, _snapshot, _tick
 from ._settings import settings
+
+#: Imported here for the engine, which calls `_jobs.run` if somebody asks for something.
+__all__ = ["_jobs", "begin"]
 
 _begun = False
 

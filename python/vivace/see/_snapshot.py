@@ -82,9 +82,13 @@ def _describe_all() -> tuple[list[str], int, bool]:
 
 
 def _row(task: Any, number: int, steps: int, age: int, busy: int, delay: int) -> str:
-    from . import _waits
+    from . import _owners, _waits
 
     wait = _waits.describe(task)
+    try:
+        held = [id(holding.thing) for holding in _owners.holdings(wait.frames)]
+    except Exception:  # a task that changes in another thread
+        held = []
     coroutine = task.get_coro()
     state = wait.kind if wait.awake else "waiting"
     return json.dumps(
@@ -105,6 +109,8 @@ def _row(task: Any, number: int, steps: int, age: int, busy: int, delay: int) ->
             "awaits": [
                 other._see_numbers[0] for other in wait.on if isinstance(other, _native.Task)
             ][:50],
+            "wants": id(wait.object) if wait.kind.endswith("Lock") else 0,
+            "holds": held[:50],
             "loop": getattr(task.get_loop(), "_see_number", 0),
         }
     )

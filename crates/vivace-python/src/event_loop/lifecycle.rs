@@ -10,6 +10,7 @@ use super::{Entry, Loop, Waiting};
 use crate::ffi::{
     Builtin, ClassBuilder, Instance, Object, Owned, Result, error, names, raise, text,
 };
+use crate::see::jobs;
 
 fn open_waiting() -> std::result::Result<Waiting, vivace_sys::Errno> {
     let waiting = Waiting { poller: Poller::new()?, wake: WakeFd::new()? };
@@ -22,7 +23,9 @@ fn open_waiting() -> std::result::Result<Waiting, vivace_sys::Errno> {
 fn open(this: &Instance<Loop>) -> Result<Owned> {
     let waiting = open_waiting().map_err(|errno| error::raise_os(errno.raw_os_error()))?;
     this.descriptors.set_wake(waiting.wake.as_fd().as_raw_fd());
-    *this.waiting.borrow_mut() = Some(Arc::new(waiting));
+    let waiting = Arc::new(waiting);
+    jobs::register(&waiting);
+    *this.waiting.borrow_mut() = Some(waiting);
     this.see.open();
     Ok(text::none())
 }
@@ -35,7 +38,9 @@ fn after_fork(this: &Instance<Loop>) -> Result<Owned> {
     let waiting = open_waiting().map_err(|errno| error::raise_os(errno.raw_os_error()))?;
     this.descriptors.set_wake(waiting.wake.as_fd().as_raw_fd());
     this.descriptors.register_again(&waiting.poller);
-    let old = this.waiting.borrow_mut().replace(Arc::new(waiting));
+    let waiting = Arc::new(waiting);
+    jobs::register(&waiting);
+    let old = this.waiting.borrow_mut().replace(waiting);
     drop(old);
     this.inbox.awake();
     if this.is_running() {

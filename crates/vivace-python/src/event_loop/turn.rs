@@ -107,6 +107,7 @@ fn poll(this: &Instance<Loop>) -> Result<()> {
             return Ok(());
         }
         thread::check_signals()?;
+        tick::while_busy(this);
         let events = look(this, Timeout::Zero)?;
         let now = reading();
         this.see.looked(now.ticks, this.timers.borrow().len());

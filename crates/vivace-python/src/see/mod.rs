@@ -3,7 +3,10 @@
 //! | file | what |
 //! |---|---|
 //! | `mod` | the settings and the reporter of the process, and their functions for Python |
+//! | `attend` | the thread that answers others |
+//! | `jobs` | what others ask of the loop |
 //! | `live` | the pages of numbers of the loops |
+//! | `look` | looking at processes from outside |
 //! | `probe` | what the loop and its tasks note while they run |
 //! | `numbers` | the numbers as Python reads them |
 //! | `metrics` | the numbers as Prometheus and OpenTelemetry read them |
@@ -23,11 +26,14 @@
 //! `vivace-see` has what needs no Python: texts, formats, limits. `python/vivace/see` has what is
 //! asked seldom and may take its time.
 
+mod attend;
 mod blocked;
 mod cause;
 mod collector;
 mod heard;
+pub(crate) mod jobs;
 pub(crate) mod live;
+mod look;
 pub(crate) mod lost;
 mod memory;
 pub(crate) mod metrics;
@@ -139,5 +145,9 @@ pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ring::add_functions(module)?;
     module.add_function(wrap_pyfunction!(walk::see_line_table, module)?)?;
     module.add_function(wrap_pyfunction!(walk::see_walk, module)?)?;
-    lost::add_functions(module)
+    lost::add_functions(module)?;
+    look::add_functions(module)?;
+    jobs::add_functions(module)?;
+    attend::add_functions(module)?;
+    Ok(())
 }

@@ -124,8 +124,10 @@ impl LoopProbe {
     /// The counter when what runs began.
     #[inline(always)]
     pub(crate) fn last(&self) -> u64 {
-        match self.page.get() {
-            Some(page) => page[word::BEGIN].load(Relaxed),
+        match self.page.get().map(|page| page[word::BEGIN].load(Relaxed)) {
+            // The loop does not run yet, or not any more.
+            Some(0) => ticks(),
+            Some(begin) => begin,
             None => 0,
         }
     }
@@ -160,6 +162,7 @@ impl LoopProbe {
         self.count_busy(page, ticks());
         page[word::KIND].store(Kind::Nothing as u64, Relaxed);
         page[word::TASK].store(0, Relaxed);
+        page[word::BEGIN].store(0, Relaxed);
         page[word::PHASE].store(Phase::NotRunning as u64, Relaxed);
         add(&page[word::SEQUENCE], 1);
         watchdog::settle(page);
@@ -321,7 +324,7 @@ impl LoopProbe {
     pub(crate) fn created(&self, task: &TaskProbe, number: u64) {
         task.id.set(number);
         let Some(page) = self.page.get() else { return };
-        task.created.set(page[word::BEGIN].load(Relaxed));
+        task.created.set(self.last());
         add(&page[word::CREATED], 1);
     }
 

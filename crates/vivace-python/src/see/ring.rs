@@ -18,7 +18,7 @@ use vivace_sys::clock::{monotonic_nanoseconds, ticks, unix_seconds_exact};
 use vivace_sys::process;
 use vivace_sys::shared_map::SharedMap;
 
-use super::{reporter, settings};
+use super::{attend, jobs, reporter, settings};
 
 /// The memory of the file, for `vivace-see`, which knows no system calls.
 pub(crate) struct Mapped(&'static SharedMap);
@@ -58,6 +58,11 @@ pub(crate) fn writer() -> Option<&'static Writer<Mapped>> {
 /// The page of a loop in the file; none for the ninth loop and later ones.
 pub(crate) fn page(event_loop: usize) -> Option<&'static Page> {
     memory()?.counters(event_loop)
+}
+
+/// The words of the file, as this process sees them; none if no loop has run.
+pub(crate) fn words() -> Option<&'static [AtomicU64]> {
+    writer().map(|writer| writer.memory().words())
 }
 
 static PATH: Mutex<Option<PathBuf>> = Mutex::new(None);
@@ -127,6 +132,8 @@ fn begin(memory: &'static Writer<Mapped>) {
         reporter().listen(Box::new(Keeper));
         process::at_exit(end);
     }
+    jobs::forget();
+    attend::start();
 }
 
 /// The process ends in order.

@@ -5,8 +5,10 @@
 
 use std::cell::Cell;
 
+use super::jobs;
 use crate::event_loop::Loop;
 use crate::ffi::{Instance, Owned, Result, Slot, imports, text};
+use crate::task::current;
 use vivace_sys::clock::monotonic_nanoseconds;
 
 const SECOND: u64 = 1_000_000_000;
@@ -62,6 +64,9 @@ impl Ticking {
 /// sleep, in nanoseconds; none if nobody looks.
 pub(crate) fn before_waiting(event_loop: &Instance<Loop>) -> Option<u64> {
     event_loop.see.page()?;
+    if jobs::pending() {
+        do_jobs(event_loop);
+    }
     let ticking = &event_loop.see.ticking;
     match ticking.is_wanted() {
         Ok(true) => {}
@@ -91,8 +96,38 @@ pub(crate) fn before_waiting(event_loop: &Instance<Loop>) -> Option<u64> {
     Some(PAUSES[ticking.idle.get().min(PAUSES.len() - 1)] * SECOND)
 }
 
+/// The loop is too busy to wait, and has just looked at its descriptors.
+pub(crate) fn while_busy(event_loop: &Instance<Loop>) {
+    let _pause = before_waiting(event_loop);
+}
+
+/// What others ask of this process.
+#[cold]
+fn do_jobs(event_loop: &Instance<Loop>) {
+    // No task runs now, which asyncio's books are to say, too.
+    if let Err(raised) = current::hide(event_loop) {
+        raised.clear();
+    }
+    event_loop.see.begin(vivace_see::live::Kind::Tick, 0, 0);
+    let outcome = (|| -> Result<()> {
+        let name = text::interned("vivace.see._jobs")?;
+        if let Some(module) = text::dict_get(&imports().modules, &name)? {
+            module.getattr(&*text::interned("run")?)?.call(&[])?;
+        }
+        Ok(())
+    })();
+    event_loop.see.end_tick();
+    if let Err(raised) = outcome {
+        raised.clear();
+    }
+}
+
 fn call(event_loop: &Instance<Loop>, ticking: &Ticking) {
     let Some(function) = ticking.function.get() else { return };
+    // No task runs now, which asyncio's books are to say, too.
+    if let Err(raised) = current::hide(event_loop) {
+        raised.clear();
+    }
     event_loop.see.begin(vivace_see::live::Kind::Tick, 0, 0);
     let outcome: Result<Owned> = function.call(&[event_loop.object()]);
     event_loop.see.end_tick();
