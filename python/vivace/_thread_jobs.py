@@ -110,8 +110,8 @@ def submit(
         says why.
     """
     job = _Job(loop, function, args)
-    with executor._shutdown_lock, threads._global_shutdown_lock:  # type: ignore[attr-defined]
-        if executor._broken or executor._shutdown or threads._shutdown:  # type: ignore[attr-defined]
+    with executor._shutdown_lock, threads._global_shutdown_lock:
+        if executor._broken or executor._shutdown or threads._shutdown:
             return None
         executor._work_queue.put(job)
         executor._adjust_thread_count()

@@ -142,7 +142,7 @@ def _author(filename: str) -> int:
 def user_frame(frames: list[Frame]) -> Frame | None:
     """The innermost frame of the program itself, else of an installed package, else any."""
     best = None
-    for frame in reversed(frames):
+    for frame in frames[::-1]:
         who = author(frame.code.co_filename)
         if who == USER:
             return frame

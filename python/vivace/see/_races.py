@@ -63,22 +63,22 @@ def install() -> bool:
     global _tool
     if _tool >= 0:
         return True
-    if sys.version_info < (3, 12):
-        return False
-    monitoring = sys.monitoring
-    for number in (monitoring.OPTIMIZER_ID - 1, 3, monitoring.PROFILER_ID):
-        if monitoring.get_tool(number) is None:
-            monitoring.use_tool_id(number, "vivace")
-            _tool = number
-            break
-    else:
-        return False
-    events = monitoring.events
-    monitoring.register_callback(_tool, events.PY_START, _started)
-    monitoring.register_callback(_tool, events.PY_RETURN, _returned)
-    monitoring.register_callback(_tool, events.INSTRUCTION, _instruction)
-    monitoring.set_events(_tool, events.PY_START)
-    return True
+    if sys.version_info >= (3, 12):
+        monitoring = sys.monitoring
+        for number in (monitoring.OPTIMIZER_ID - 1, 3, monitoring.PROFILER_ID):
+            if monitoring.get_tool(number) is None:
+                monitoring.use_tool_id(number, "vivace")
+                _tool = number
+                break
+        else:
+            return False
+        events = monitoring.events
+        monitoring.register_callback(_tool, events.PY_START, _started)
+        monitoring.register_callback(_tool, events.PY_RETURN, _returned)
+        monitoring.register_callback(_tool, events.INSTRUCTION, _instruction)
+        monitoring.set_events(_tool, events.PY_START)
+        return True
+    return False
 
 
 def remove() -> None:

@@ -196,7 +196,7 @@ def _looks_up(host: Any = None, *_: Any, **options: Any) -> bool:
 
 
 def _waits_for_socket(self: Any, *_: Any, **__: Any) -> bool:
-    return self.gettimeout() != 0
+    return bool(self.gettimeout() != 0)
 
 
 def _event_waits(self: Any, *_: Any, **__: Any) -> bool:
