@@ -148,7 +148,7 @@ class _Watcher:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Looks while the test itself runs."""
-        before = {id(task) for task in _native._all_tasks()}
+        before = {id(task) for task in _pending()}
         self.told.clear()
         self._begin()
         if self.strict:
@@ -157,11 +157,7 @@ class _Watcher:
             result = yield
         finally:
             _strict.uninstall()
-        self._note_leaks(
-            task
-            for task in _native._all_tasks()
-            if id(task) not in before and not task.get_loop().is_closed()
-        )
+        self._note_leaks(task for task in _pending() if id(task) not in before)
         self._check(item)
         return result
 
@@ -200,6 +196,12 @@ class _Watcher:
         if self.seed is None:
             return None
         return f"vivace: repeat the order of tasks by --vivace-fuzz-schedule={self.seed}"
+
+
+def _pending() -> list[Any]:
+    """The pending tasks of all loops that are open."""
+    loops = [loop for loop in tuple(_loop._loops) if not loop.is_closed()]
+    return [task for loop in loops for task in asyncio.all_tasks(loop)]
 
 
 def _seed(given: str | None) -> int | None:
