@@ -2,7 +2,7 @@
 //! cancellations that are ignored. Here is what must be native; `vivace.see` judges and reports.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -39,6 +39,26 @@ fn see_listen(py: Python<'_>, failures: Py<PyList>, destroyed: Py<PyAny>, cancel
     let _already = LISTENERS.set(py, Listeners { failures, destroyed, cancelled });
 }
 
+/// Below this nobody looks which of them are gone.
+const FEW_FAILURES: usize = 32;
+/// From how many on it is looked again.
+static PRUNED_AT: AtomicUsize = AtomicUsize::new(FEW_FAILURES);
+
+/// Lets go of the weak references whose tasks are gone.
+fn prune(failures: &Bound<'_, PyList>) {
+    for index in (0..failures.len()).rev() {
+        let gone = failures.get_item(index).is_ok_and(|weak| {
+            weak.cast::<PyWeakrefReference>().is_ok_and(|weak| weak.upgrade().is_none())
+        });
+        if gone {
+            if let Err(error) = failures.del_item(index) {
+                error.write_unraisable(failures.py(), None);
+            }
+        }
+    }
+    PRUNED_AT.store(2 * failures.len() + FEW_FAILURES, Relaxed);
+}
+
 /// A task has failed, and no task waits for it. Runs no Python code: tracers would see it.
 #[cold]
 pub(crate) fn failed(task: &Instance<Task>) {
@@ -48,6 +68,9 @@ pub(crate) fn failed(task: &Instance<Task>) {
     Python::attach(|py| {
         let Some(listeners) = LISTENERS.get(py) else { return };
         let failures = listeners.failures.bind(py);
+        if failures.len() >= FEW_FAILURES && failures.len() >= PRUNED_AT.load(Relaxed) {
+            prune(failures);
+        }
         if failures.len() < MAXIMUM_FAILURES {
             let noted = PyWeakrefReference::new(&to_pyo3(py, task.object()))
                 .and_then(|weak| failures.append(weak));
