@@ -113,7 +113,7 @@ class TestValues:
     @pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.spellings[0])
     def test_each_sets_a_field(self, flag: Flag):
         fields = Config.__dataclass_fields__
-        assert flag.field in fields or flag.field in ("help", "version", "check")
+        assert flag.field in fields or flag.field in ("help", "version", "check", "web")
 
     def test_each_field_has_a_flag(self):
         """Those without one hold objects, which a command line cannot name."""
