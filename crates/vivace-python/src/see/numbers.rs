@@ -42,6 +42,7 @@ const HISTOGRAMS: [(&str, usize, usize); 4] = [
 pub(crate) fn of_loop(event_loop: &Instance<Loop>) -> Result<Owned> {
     let counters = text::dict()?;
     let Some(page) = event_loop.see.page() else { return Ok(counters) };
+    event_loop.see.settle();
     let set = |name: &str, value: &Owned| text::dict_set(&counters, &*text::string(name)?, value);
     for (name, word) in COUNTERS {
         set(name, &text::unsigned(page[word].load(Relaxed))?)?;

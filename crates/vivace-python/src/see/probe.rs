@@ -2,13 +2,15 @@
 //! processor's counter for each callback.
 //!
 //! What runs begins when what ran before has ended: one reading serves both. A task is ready from
-//! the beginning of whatever made it so.
+//! the beginning of whatever made it so. While a thousand callbacks in a row were shorter than two
+//! microseconds, one reading serves about sixteen of them, and the task that runs then is charged:
+//! reading the counter would cost more of such callbacks than it tells. A longer one ends that.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::fence;
 
-use vivace_see::live::{Kind, Page, Phase, Scale, add, count, word};
+use vivace_see::live::{Kind, Page, Phase, Scale, add, bucket, word};
 use vivace_see::trace::record::Actor;
 use vivace_sys::clock::{ticks, unix_seconds_exact};
 
@@ -17,6 +19,13 @@ use super::trace::{self, Lane, TaskLane};
 use super::{collector, live, ring, settings, walk, watchdog};
 use crate::ffi::Visitor;
 use crate::ffi::frame_layout::thread_state;
+
+/// Nanoseconds from which on a callback is not short.
+const SHORT: u64 = 2_000;
+/// After so many short callbacks in a row, not each of them is measured.
+const CALM: u64 = 1_000;
+/// Then one reading serves so many, and up to seven more.
+const STRIDE: u64 = 13;
 
 /// In the loop.
 pub(crate) struct LoopProbe {
@@ -30,6 +39,15 @@ pub(crate) struct LoopProbe {
     counted: Cell<u64>,
     /// From so many ticks on, what ran is kept in the file of the process.
     slow: Cell<u64>,
+    /// Callbacks, and steps among them, since the counter was last read.
+    entries: Cell<u64>,
+    steps: Cell<u64>,
+    /// How many callbacks one reading serves.
+    stride: Cell<u64>,
+    /// Short callbacks in a row.
+    calm: Cell<u64>,
+    /// From so many ticks on a callback is not short.
+    short: Cell<u64>,
     pub(super) ticking: Ticking,
     pub(super) trace: Lane,
 }
@@ -43,6 +61,11 @@ impl Default for LoopProbe {
             turn: Cell::new(0),
             counted: Cell::new(0),
             slow: Cell::new(u64::MAX),
+            entries: Cell::new(0),
+            steps: Cell::new(0),
+            stride: Cell::new(1),
+            calm: Cell::new(0),
+            short: Cell::new(0),
             ticking: Ticking::default(),
             trace: Lane::default(),
         }
@@ -141,6 +164,7 @@ impl LoopProbe {
         self.scale.set(scale);
         let slow = (u128::from(trace::slow::SLOW) << 32) / u128::from(scale.factor.max(1));
         self.slow.set(u64::try_from(slow).unwrap_or(u64::MAX));
+        self.short.set((u128::from(SHORT) << 32).div_euclid(u128::from(scale.factor)) as u64);
         let now = ticks();
         self.turn.set(now);
         self.counted.set(now);
@@ -159,7 +183,9 @@ impl LoopProbe {
     /// The loop stops.
     pub(crate) fn stop(&self) {
         let Some(page) = self.page.get() else { return };
-        self.count_busy(page, ticks());
+        let now = ticks();
+        self.measure(page, now);
+        self.count_busy(page, now);
         page[word::KIND].store(Kind::Nothing as u64, Relaxed);
         page[word::TASK].store(0, Relaxed);
         page[word::BEGIN].store(0, Relaxed);
@@ -213,13 +239,15 @@ impl LoopProbe {
         self.count_busy(page, now);
         page[word::KIND].store(Kind::Nothing as u64, Relaxed);
         page[word::TIMERS].store(timers as u64, Relaxed);
-        page[word::BEGIN].store(now, Relaxed);
+        self.measure(page, now);
     }
 
     /// The loop is about to wait.
     pub(crate) fn begin_wait(&self) {
         let Some(page) = self.page.get() else { return };
-        self.count_busy(page, ticks());
+        let now = ticks();
+        self.measure(page, now);
+        self.count_busy(page, now);
         page[word::KIND].store(Kind::Nothing as u64, Relaxed);
         page[word::READY].store(0, Relaxed);
         page[word::PHASE].store(Phase::Polling as u64, Relaxed);
@@ -260,33 +288,71 @@ impl LoopProbe {
         if delay > task.longest_delay.get() {
             task.longest_delay.set(delay);
         }
-        let delay = self.scale.get().duration(delay);
-        count(page, word::DELAYS, delay);
-        add(&page[word::DELAY_SUM], delay);
+        if self.entries.get() + 1 >= self.stride.get() {
+            let delay = self.scale.get().duration(delay);
+            let steps = self.steps.get() + 1;
+            add(&page[word::DELAYS + bucket(delay)], steps);
+            add(&page[word::DELAY_SUM], delay * steps);
+        }
         self.begin(Kind::Step, address, task.id.get());
     }
 
-    /// What ran has ended.
+    /// What ran has ended; the answer is how many ticks it took, or nothing if it was passed over.
     #[inline(always)]
     pub(crate) fn end(&self) -> u64 {
         let Some(page) = self.page.get() else { return 0 };
-        let now = ticks();
-        let took = now.saturating_sub(page[word::BEGIN].load(Relaxed));
-        page[word::BEGIN].store(now, Relaxed);
-        add(&page[word::CALLBACKS], 1);
-        count(page, word::DURATIONS, self.scale.get().duration(took));
+        let entries = self.entries.get() + 1;
+        self.entries.set(entries);
+        if entries < self.stride.get() {
+            return 0;
+        }
+        self.measure(page, ticks())
+    }
+
+    /// A step has ended; the answer is as that of `end`.
+    #[inline(always)]
+    pub(crate) fn end_step(&self, task: &TaskProbe) -> u64 {
+        if self.page.get().is_none() {
+            return 0;
+        }
+        self.steps.set(self.steps.get() + 1);
+        task.steps.set(task.steps.get().wrapping_add(1));
+        let took = self.end();
+        task.busy.set(task.busy.get().wrapping_add(took));
         took
     }
 
-    /// A step has ended; the answer is how many ticks it took.
+    /// Adds up what has run since the last reading of the counter, which stands at `now`.
     #[inline(always)]
-    pub(crate) fn end_step(&self, task: &TaskProbe) -> u64 {
-        let Some(page) = self.page.get() else { return 0 };
-        let took = self.end();
-        add(&page[word::STEPS], 1);
-        task.busy.set(task.busy.get().wrapping_add(took));
-        task.steps.set(task.steps.get().wrapping_add(1));
+    fn measure(&self, page: &Page, now: u64) -> u64 {
+        let entries = self.entries.replace(0);
+        let took = now.saturating_sub(page[word::BEGIN].load(Relaxed));
+        page[word::BEGIN].store(now, Relaxed);
+        if entries == 0 {
+            return 0;
+        }
+        let each = if entries == 1 { took } else { took / entries };
+        add(&page[word::CALLBACKS], entries);
+        add(&page[word::STEPS], self.steps.replace(0));
+        add(&page[word::DURATIONS + bucket(self.scale.get().duration(each))], entries);
+        if each >= self.short.get() {
+            self.calm.set(0);
+            self.stride.set(1);
+        } else if entries > 1 || self.calm.get() >= CALM {
+            // Not the same each time, so that no pattern of the program falls in with it.
+            self.stride.set(if trace::is_on() { 1 } else { STRIDE + (now & 7) });
+        } else {
+            self.calm.set(self.calm.get() + 1);
+        }
         took
+    }
+
+    /// Adds up what has run until now, so that the counters are exact.
+    pub(crate) fn settle(&self) {
+        // What runs now is still being measured.
+        if let Some(page) = self.page.get().filter(|_| self.entries.get() > 0) {
+            self.measure(page, ticks());
+        }
     }
 
     /// A task is about to take its first step inside what runs; give the answer to `leave_step`.
@@ -311,7 +377,7 @@ impl LoopProbe {
         let took = ticks().saturating_sub(interrupted.begin);
         task.busy.set(task.busy.get().wrapping_add(took));
         task.steps.set(task.steps.get().wrapping_add(1));
-        add(&page[word::STEPS], 1);
+        self.steps.set(self.steps.get() + 1);
         page[word::KIND].store(interrupted.kind, Relaxed);
         page[word::CURRENT].store(interrupted.current, Relaxed);
         page[word::TASK].store(interrupted.task, Relaxed);
