@@ -31,6 +31,7 @@ from harness.environment import (
 from harness.plan import FULL, QUICK, Plan
 from harness.table import Table
 from suites import (
+    diagnostics,
     echo,
     echo_tables,
     fairness,
@@ -63,6 +64,7 @@ SUITES = {
     fairness.NAME: Suite(fairness.measure, fairness.tables),
     sleep.NAME: Suite(sleep.measure, sleep.tables),
     imports.NAME: Suite(imports.measure, imports.tables),
+    diagnostics.NAME: Suite(diagnostics.measure, diagnostics.tables, usual=False),
 }
 for kind in (traffic.TCP, traffic.UNIX, traffic.UDP, traffic.TLS):
     SUITES[kind.name] = Suite(

@@ -249,7 +249,8 @@ fn sample(
     let now = monotonic_nanoseconds();
     let (then, used, switches) = noted.unwrap_or((now, 0, kernel.switches));
     let spent = Spent {
-        computed: processor_time(thread).unwrap_or(used).saturating_sub(used),
+        // A thread of the parent, in a child that was forked while its loop ran, is not there.
+        computed: processor_time(thread)?.saturating_sub(used),
         passed: now.saturating_sub(then).max(1),
         switches: kernel.switches.saturating_sub(switches),
         without_gil: is_without_gil(state),
