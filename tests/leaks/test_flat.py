@@ -129,7 +129,7 @@ async def cancelled_tasks(loop, context):
 
 @kind
 async def abandoned_tasks(loop, context):
-    """Pending tasks that nobody holds: destroyed, and told to the handler."""
+    """Pending tasks that nobody holds but their loop, which gives them out to be cancelled."""
     loop.set_exception_handler(lambda loop, context: None)
 
     async def waits():
@@ -137,6 +137,10 @@ async def abandoned_tasks(loop, context):
 
     asyncio.create_task(waits())
     asyncio.create_task(waits())
+    await asyncio.sleep(0)
+    for task in asyncio.all_tasks(loop):
+        if task.get_coro().__name__ == "waits":
+            task.cancel()
     await asyncio.sleep(0)
 
 
