@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vivace import _native
 
-from . import _snapshot
+from . import _snapshot, _tasks
 
 
 def run() -> None:
@@ -23,7 +23,7 @@ def _take() -> str:
 
 
 def _cancel(number: int) -> str:
-    for task in _native._all_tasks():
+    for task in _tasks.pending():
         if task._see_numbers[0] == number:
             # On the loop that it belongs to, which may be another one.
             task.get_loop().call_soon_threadsafe(task.cancel, "cancelled from outside")

@@ -15,6 +15,8 @@ from typing import Any
 
 from vivace import _native
 
+from . import _tasks
+
 #: Seconds between two snapshots while nobody looks.
 PERIOD = 5.0
 #: Who looked so many seconds ago still looks.
@@ -63,7 +65,7 @@ def take() -> bool:
 def _describe_all() -> tuple[list[str], int, bool]:
     """The rows, how many tasks are left out, and whether there was time for all."""
     global _rows
-    tasks = _native._all_tasks()
+    tasks = _tasks.pending()
     rows: dict[int, tuple[int, str]] = {}
     end = perf_counter() + BUDGET
     late = False
