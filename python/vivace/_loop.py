@@ -547,9 +547,7 @@ def _after_fork_in_child() -> None:
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
 if _DIAGNOSTICS:
-    os.register_at_fork(
-        before=_native.see_stop_answering, after_in_parent=_native.see_start_answering
-    )
+    os.register_at_fork(before=_native.see_before_fork, after_in_parent=_native.see_after_fork)
 
 
 def new_event_loop() -> EventLoop:

@@ -104,7 +104,7 @@ pub(super) fn start() {
 }
 
 /// Stops to answer: before a fork.
-fn stop() {
+pub(super) fn stop() {
     let Ok(mut running) = THREAD.try_lock() else { return };
     if let Some(thread) = running.take_if(|thread| thread.pid == std::process::id()) {
         match WAYS.try_lock().as_deref() {
@@ -219,20 +219,6 @@ fn tell() {
     eprint!("{text}");
 }
 
-/// `see_stop_answering()`: before a fork.
-#[pyfunction]
-fn see_stop_answering(py: Python<'_>) {
-    py.detach(stop);
-}
-
-/// `see_start_answering()`: after a fork, in the parent.
-#[pyfunction]
-fn see_start_answering() {
-    if ring::path().is_some() {
-        start();
-    }
-}
-
 /// `see_own()`: what this process has written down, as JSON; nothing if no loop has run.
 #[pyfunction]
 fn see_own(py: Python<'_>) -> Option<String> {
@@ -246,8 +232,6 @@ fn see_own(py: Python<'_>) -> Option<String> {
 
 /// Adds the functions to the module.
 pub(super) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(see_stop_answering, module)?)?;
-    module.add_function(wrap_pyfunction!(see_start_answering, module)?)?;
     module.add_function(wrap_pyfunction!(see_own, module)?)?;
     Ok(())
 }

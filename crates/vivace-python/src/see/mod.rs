@@ -131,6 +131,24 @@ fn see_codes() -> Vec<(&'static str, &'static str, &'static str)> {
     catalog::ENTRIES.iter().map(|entry| (entry.code, entry.name, entry.explanation)).collect()
 }
 
+/// `see_before_fork()`: ends the threads, as a process with threads is warned of forking.
+#[pyfunction]
+fn see_before_fork(py: Python<'_>) {
+    py.detach(|| {
+        attend::stop();
+        watchdog::pause();
+    });
+}
+
+/// `see_after_fork()`: begins again, in the parent.
+#[pyfunction]
+fn see_after_fork() {
+    watchdog::go_on();
+    if ring::path().is_some() {
+        attend::start();
+    }
+}
+
 /// Adds the functions of the diagnostics to the module.
 pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     live::begin_calibration();
@@ -140,6 +158,8 @@ pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(see_report, module)?)?;
     module.add_function(wrap_pyfunction!(see_settings, module)?)?;
     module.add_function(wrap_pyfunction!(see_codes, module)?)?;
+    module.add_function(wrap_pyfunction!(see_before_fork, module)?)?;
+    module.add_function(wrap_pyfunction!(see_after_fork, module)?)?;
     module.add_function(wrap_pyfunction!(value_stack::see_suspended, module)?)?;
     module.add_function(wrap_pyfunction!(heard::see_heard, module)?)?;
     ring::add_functions(module)?;

@@ -2,11 +2,12 @@
 //! memory of the process and what the kernel tells, and it never takes the GIL.
 //!
 //! It looks every few milliseconds while a loop works, and sleeps while all of them wait. It dies
-//! with the process; a forked child that runs a loop gets one of its own.
+//! with the process; a forked child that runs a loop gets one of its own. It ends before a fork that
+//! Python makes, as a process with threads is warned of forking, and begins again after it.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
-use std::thread::{self, Thread};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use vivace_see::live::{Cause, Page, Phase, Scale, add, count, word};
@@ -32,7 +33,11 @@ const OTHERS: usize = 3;
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 /// It sleeps until it is woken.
 static ASLEEP: AtomicBool = AtomicBool::new(false);
-static THREAD: Mutex<Option<Thread>> = Mutex::new(None);
+/// It is to end.
+static ENDS: AtomicBool = AtomicBool::new(false);
+/// It has ended for a fork.
+static PAUSED: AtomicBool = AtomicBool::new(false);
+static THREAD: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
 
 /// A loop begins to run: starts the thread, or wakes it.
 pub(super) fn watch() {
@@ -47,8 +52,31 @@ pub(super) fn watch() {
     if let Ok(handle) = builder.spawn(run) {
         // After a fork the lock may be held by a thread that is not there.
         if let Ok(mut thread) = THREAD.try_lock() {
-            *thread = Some(handle.thread().clone());
+            // The parent's, in a child, can only be forgotten.
+            std::mem::forget(thread.replace(handle));
         }
+    }
+}
+
+/// Ends the thread: before a fork. Waits for it, so the GIL must not be held.
+pub(super) fn pause() {
+    if PROCESS.load(SeqCst) != std::process::id() {
+        return;
+    }
+    let Some(thread) = THREAD.try_lock().ok().and_then(|mut thread| thread.take()) else { return };
+    ENDS.store(true, SeqCst);
+    ASLEEP.store(false, SeqCst);
+    thread.thread().unpark();
+    let _ended = thread.join();
+    ENDS.store(false, SeqCst);
+    PROCESS.store(0, SeqCst);
+    PAUSED.store(true, SeqCst);
+}
+
+/// Begins again in the parent if it was ended for the fork.
+pub(super) fn go_on() {
+    if PAUSED.swap(false, SeqCst) {
+        watch();
     }
 }
 
@@ -64,7 +92,7 @@ pub(super) fn wake() {
 fn wake_now() {
     if ASLEEP.swap(false, SeqCst) {
         if let Some(thread) = &*THREAD.lock().unwrap_or_else(PoisonError::into_inner) {
-            thread.unpark();
+            thread.thread().unpark();
         }
     }
 }
@@ -104,7 +132,10 @@ fn run() {
     let mut suspended = boot_nanoseconds().saturating_sub(last);
     let mut quiet_since = last;
     loop {
-        thread::sleep(Duration::from_nanos(pause));
+        thread::park_timeout(Duration::from_nanos(pause));
+        if ENDS.load(SeqCst) {
+            return;
+        }
         let now = monotonic_nanoseconds();
         let gap = now.saturating_sub(last).saturating_sub(pause);
         let gone = boot_nanoseconds().saturating_sub(now).saturating_sub(suspended);
@@ -142,7 +173,7 @@ fn sleep_until_woken() {
         ASLEEP.store(false, SeqCst);
         return;
     }
-    while ASLEEP.load(SeqCst) {
+    while ASLEEP.load(SeqCst) && !ENDS.load(SeqCst) {
         thread::park();
     }
 }
