@@ -191,7 +191,13 @@ class EventLoop(
         Raises:
             RuntimeError: the loop is running.
         """
-        if _DIAGNOSTICS and not self.is_closed() and not self.is_running():
+        # While the interpreter ends nothing can be imported, not even what is there.
+        if (
+            _DIAGNOSTICS
+            and not self.is_closed()
+            and not self.is_running()
+            and not sys.is_finalizing()
+        ):
             _see("_exit").closing(self)
         super().close()
 

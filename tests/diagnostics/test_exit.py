@@ -150,3 +150,22 @@ def test_a_loop_in_a_thread_of_its_own_goes_on_to_the_end(watch: Any) -> None:
 def test_off(watch: Any) -> None:
     for source in (CLOSED, NOT_CLOSED, CANCELLED, THREAD):
         assert watch(source, diag="0").findings == []
+
+
+def test_a_loop_that_is_never_closed_is_no_error(watch: Any) -> None:
+    """It is dropped when the interpreter ends, and nothing can be imported any more."""
+    done = watch(
+        """
+        import asyncio, builtins, vivace
+
+        class Cycle:
+            pass
+
+        builtins.kept = Cycle()
+        builtins.kept.itself = builtins.kept
+        builtins.kept.loop = vivace.new_event_loop()
+        builtins.kept.loop.run_until_complete(asyncio.sleep(0))
+        """
+    )
+    assert "Error" not in done.stderr
+    assert "Exception ignored" not in done.stderr
