@@ -14,7 +14,11 @@ from ._sites import Site, is_library
 _STANDARD = os.path.dirname(os.__file__) + os.sep
 _PACKAGES = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
 #: What runs a job: the frame of the job itself is the next one.
-_RUNNERS = ("concurrent/futures/thread.py", "anyio/_backends/_asyncio.py")
+_RUNNERS = (
+    "concurrent/futures/thread.py",
+    "vivace/_thread_jobs.py",
+    "anyio/_backends/_asyncio.py",
+)
 
 
 class Job(NamedTuple):
