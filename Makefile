@@ -114,7 +114,7 @@ ruff: venv-$(NEWEST) ## checks the Python code and its layout
 	$(CHECKS) -m ruff format --check .
 
 .PHONY: types
-types: venv-$(NEWEST) ## checks the types of the package, the tools and the example
+types: develop-$(NEWEST) ## checks the types of the package, the tools and the example
 	$(foreach v,$(SUPPORTED),$(CHECKS) -m mypy --strict --python-version $(v) python/vivace &&) true
 	$(CHECKS) -m mypy --strict --explicit-package-bases tools
 	MYPYPATH=examples:examples/sourcerevision/tests \

@@ -52,12 +52,12 @@ __all__ = [
     "TimerHandle",
     "WebSocket",
     "_all_tasks",
+    "see_after_fork",
     "see_answer",
     "see_armed",
+    "see_before_fork",
     "see_cancelled",
     "see_census",
-    "see_after_fork",
-    "see_before_fork",
     "see_codes",
     "see_created",
     "see_heard",
@@ -733,7 +733,7 @@ def see_listen(
     cancelled: Callable[[Any], object],
 ) -> None: ...
 def see_orphans(event_loop: Loop, skip: int, nanoseconds: int) -> tuple[list[list[Any]], int]: ...
-def see_pass_over(variables: dict[str, Any]) -> None: ...
+def see_pass_over(globals: dict[str, Any]) -> None: ...
 def see_pending(event_loop: Loop) -> list[Task[Any]]: ...
 def see_tell(task: object, what: int) -> bool: ...
 def see_unawaited(

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Cell, Paragraph, Row, Table, TableState};
+use ratatui::widgets::{Block, Cell, Paragraph, Row, Table, TableState, Wrap};
 use vivace_see::ring::places::Life;
 use vivace_see::view::event_loop::EventLoop;
 use vivace_see::view::{View, words};
@@ -238,7 +238,8 @@ fn text(frame: &mut Frame<'_>, area: Rect, title: &str, lines: Vec<String>, scro
     let block = Block::new()
         .title(Line::styled(title.to_uppercase(), Style::new().add_modifier(Modifier::BOLD)));
     let scrolled = u16::try_from(*scroll).unwrap_or(u16::MAX);
-    frame.render_widget(Paragraph::new(lines).block(block).scroll((scrolled, 0)), area);
+    let text = Paragraph::new(lines).wrap(Wrap { trim: false }).block(block);
+    frame.render_widget(text.scroll((scrolled, 0)), area);
 }
 
 fn detail(app: &App) -> Vec<String> {
@@ -443,7 +444,8 @@ mod tests {
         press(&mut app, KeyCode::Char('t'));
         assert!(screen(&mut app, 100, 24).contains("└─ <b>child</b>"));
         press(&mut app, KeyCode::Char('d'));
-        assert!(screen(&mut app, 100, 24).contains("[ok] deadlocks"));
+        let text = screen(&mut app, 100, 24);
+        assert!(text.contains("[ok] deadlocks"), "{text}");
         press(&mut app, KeyCode::Char('q'));
         assert!(app.finished);
     }

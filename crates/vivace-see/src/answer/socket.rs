@@ -10,6 +10,7 @@
 //! Nothing that is sent is evaluated. Only this user and root are answered.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use crate::view::{doctor, tree};
 
 /// Longer requests are refused.
 const LONGEST: u64 = 4096;
+/// So much of a request that was refused is read.
+const PASSED_OVER: u64 = 1 << 20;
 /// Who says nothing for so long is not waited for.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -54,9 +57,17 @@ pub fn serve(stream: UnixStream, process: &dyn Process) -> io::Result<()> {
         };
         send(&stream, &answer)?;
         if line.last() != Some(&b'\n') {
-            return Ok(());
+            return leave(&stream);
         }
     }
+}
+
+/// Ends the conversation. What was sent and not read would take the answer with it, so some of it
+/// is read.
+fn leave(stream: &UnixStream) -> io::Result<()> {
+    stream.shutdown(Shutdown::Write)?;
+    io::copy(&mut stream.take(PASSED_OVER), &mut io::sink())?;
+    Ok(())
 }
 
 fn send(mut stream: &UnixStream, answer: &Value) -> io::Result<()> {
@@ -129,7 +140,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(move || serve(there, &Blocked { control }));
             (&here).write_all(lines.as_bytes()).expect("written");
-            here.shutdown(std::net::Shutdown::Write).expect("shut");
+            here.shutdown(Shutdown::Write).expect("shut");
             BufReader::new(&here)
                 .lines()
                 .map(|line| serde_json::from_str(&line.expect("text")).expect("JSON"))
