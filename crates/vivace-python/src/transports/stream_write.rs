@@ -71,9 +71,11 @@ fn write_piece(stream: &Instance<Stream>, piece: Bytes) -> Result<()> {
     wrote(stream)
 }
 
-/// Whether a send would not get ahead of anything, and the kernel may take it.
+/// Whether a send would not get ahead of anything, and the kernel may take it. While reading is
+/// paused the loop may not hold the connection, so that nobody would hear that it can go on.
 fn may_send(stream: &Instance<Stream>) -> bool {
     stream.outgoing.writable.get()
+        && !stream.incoming.paused.get()
         && stream.phase.lost.get() == 0
         && stream.outgoing.queue.borrow().is_empty()
 }
