@@ -291,11 +291,14 @@ def test_forking_is_not_warned_of(watch: Any) -> None:
                 if child == 0:
                     os._exit(len(names()) - 1)
                 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-            assert [name for name in names() if name in OURS] == OURS
+                # They begin again with the next turn.
+                await asyncio.sleep(0.01)
+                while [name for name in names() if name in OURS] != OURS:
+                    await asyncio.sleep(0.01)
 
         vivace.run(main())
         """,
         status=None,
     )
-    assert "AssertionError" not in done.stderr, done.stderr
-    assert "vivace-attend" not in done.stderr
+    assert done.status == 0, done.stderr
+    assert "DeprecationWarning" not in done.stderr

@@ -48,6 +48,7 @@ pub(crate) mod walk;
 mod watchdog;
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -131,21 +132,30 @@ fn see_codes() -> Vec<(&'static str, &'static str, &'static str)> {
     catalog::ENTRIES.iter().map(|entry| (entry.code, entry.name, entry.explanation)).collect()
 }
 
-/// `see_before_fork()`: ends the threads, as a process with threads is warned of forking.
+/// `see_before_fork()`: ends the threads, as a process with threads is warned of forking. The next
+/// turn of a loop begins them again.
 #[pyfunction]
 fn see_before_fork(py: Python<'_>) {
     py.detach(|| {
         attend::stop();
         watchdog::pause();
+        wait_until_gone();
     });
 }
 
-/// `see_after_fork()`: begins again, in the parent.
-#[pyfunction]
-fn see_after_fork() {
-    watchdog::go_on();
-    if ring::path().is_some() {
-        attend::start();
+/// A thread that was joined is still counted for a moment by the kernel, and so by Python.
+fn wait_until_gone() {
+    const LOOKS: u32 = 200;
+    const PAUSE: Duration = Duration::from_micros(100);
+    let is_ours = |task: std::io::Result<std::fs::DirEntry>| {
+        task.and_then(|task| std::fs::read_to_string(task.path().join("comm")))
+            .is_ok_and(|name| matches!(name.trim_end(), "vivace-attend" | "vivace-watchdog"))
+    };
+    for _ in 0..LOOKS {
+        if !std::fs::read_dir("/proc/self/task").is_ok_and(|mut tasks| tasks.any(is_ours)) {
+            return;
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -159,7 +169,6 @@ pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(see_settings, module)?)?;
     module.add_function(wrap_pyfunction!(see_codes, module)?)?;
     module.add_function(wrap_pyfunction!(see_before_fork, module)?)?;
-    module.add_function(wrap_pyfunction!(see_after_fork, module)?)?;
     module.add_function(wrap_pyfunction!(value_stack::see_suspended, module)?)?;
     module.add_function(wrap_pyfunction!(heard::see_heard, module)?)?;
     ring::add_functions(module)?;

@@ -47,6 +47,7 @@ pub(super) fn watch() {
         return;
     }
     ASLEEP.store(false, SeqCst);
+    PAUSED.store(false, SeqCst);
     let builder = thread::Builder::new().name("vivace-watchdog".to_owned()).stack_size(512 << 10);
     // Without a thread nothing is noticed, and nothing else is different.
     if let Ok(handle) = builder.spawn(run) {
@@ -70,14 +71,9 @@ pub(super) fn pause() {
     let _ended = thread.join();
     ENDS.store(false, SeqCst);
     PROCESS.store(0, SeqCst);
+    // Python counts the threads after the hooks of a fork: it begins again with the next turn.
     PAUSED.store(true, SeqCst);
-}
-
-/// Begins again in the parent if it was ended for the fork.
-pub(super) fn go_on() {
-    if PAUSED.swap(false, SeqCst) {
-        watch();
-    }
+    ASLEEP.store(true, SeqCst);
 }
 
 /// Wakes the thread if it sleeps.
@@ -91,6 +87,11 @@ pub(super) fn wake() {
 #[cold]
 fn wake_now() {
     if ASLEEP.swap(false, SeqCst) {
+        if PAUSED.swap(false, SeqCst) {
+            watch();
+            super::attend::start();
+            return;
+        }
         if let Some(thread) = &*THREAD.lock().unwrap_or_else(PoisonError::into_inner) {
             thread.thread().unpark();
         }
