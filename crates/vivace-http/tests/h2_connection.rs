@@ -389,6 +389,7 @@ fn draining_ends_after_the_last_response() {
     pair.server.respond(stream, 200, b"", true);
     assert_eq!(pair.answer(&mut response).status(), 200);
     assert!(pair.server.is_closed());
+    assert!(!pair.server.ended_by_fault());
     assert!(matches!(pair.ended, Some(Ok(()))), "{:?}", pair.ended);
 }
 
@@ -449,7 +450,7 @@ fn frames_that_carry_nothing_end_the_connection() {
     pair.exchange();
     let Some(Err(error)) = pair.ended else { panic!("{:?}", pair.ended) };
     assert_eq!(error.reason(), Some(Reason::ENHANCE_YOUR_CALM));
-    assert!(pair.server.is_closed());
+    assert!(pair.server.ended_by_fault());
 }
 
 #[test]
@@ -490,7 +491,7 @@ fn what_is_no_http2_ends_at_once() {
         let mut server = ServerConnection::new(&Limits::default());
         server.receive(bytes);
         server.advance();
-        assert!(server.is_closed());
+        assert!(server.ended_by_fault());
         assert!(server.next_event().is_none());
     }
 }

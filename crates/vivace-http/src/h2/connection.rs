@@ -79,6 +79,8 @@ pub struct ServerConnection {
     early_resets: Bucket,
     /// The client has been told to be calm.
     scolded: bool,
+    /// The connection ended for what the client sent.
+    faulty: bool,
     drains: bool,
 }
 
@@ -105,6 +107,7 @@ impl ServerConnection {
             overhead: Bucket::new(OVERHEAD),
             early_resets: Bucket::new(EARLY_RESETS),
             scolded: false,
+            faulty: false,
             drains: false,
         }
     }
@@ -156,6 +159,13 @@ impl ServerConnection {
         matches!(self.state, State::Closed)
     }
 
+    /// Whether it ended for what the client sent. A client that does so is likely to send on, and
+    /// learns of the reason only if somebody still takes that.
+    #[must_use]
+    pub fn ended_by_fault(&self) -> bool {
+        self.is_closed() && (self.faulty || self.scolded)
+    }
+
     /// Does what there is to do.
     pub fn advance(&mut self) {
         for stream in std::mem::take(&mut self.unwatched) {
@@ -187,13 +197,20 @@ impl ServerConnection {
                         }
                         self.state = State::Open(connection);
                     }
-                    Poll::Ready(Err(_no_preface)) => return self.ended(),
+                    Poll::Ready(Err(_no_preface)) => {
+                        self.faulty = true;
+                        return self.ended();
+                    }
                 },
                 State::Open(connection) => match connection.poll_accept(&mut context) {
                     Poll::Pending => return,
                     Poll::Ready(Some(Ok((request, respond)))) => self.accept(request, respond),
+                    Poll::Ready(None) => return self.ended(),
                     // Which it was the client knows, by GOAWAY.
-                    Poll::Ready(Some(Err(_)) | None) => return self.ended(),
+                    Poll::Ready(Some(Err(_))) => {
+                        self.faulty = true;
+                        return self.ended();
+                    }
                 },
             }
         }

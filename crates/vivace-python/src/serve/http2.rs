@@ -426,7 +426,7 @@ impl Instance<Connection> {
 
     /// After all that was done: how long what may take now, and whether to listen on.
     fn http2_after(&self, streams: &Streams) -> Result<()> {
-        if self.mode.get() == Mode::Closed {
+        if matches!(self.mode.get(), Mode::Closed | Mode::Lingering) {
             return Ok(());
         }
         if streams.wire.borrow().is_closed() {
@@ -436,7 +436,8 @@ impl Instance<Connection> {
                 access::log_aborted(&exchange)?;
             }
             self.http2_lose_websockets(streams)?;
-            return self.close();
+            let at_fault = streams.wire.borrow().ended_by_fault();
+            return if at_fault { self.linger() } else { self.close() };
         }
         if streams.wire.borrow().unread() >= HIGH_WATER {
             self.pause_reading()?;
