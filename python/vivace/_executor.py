@@ -14,8 +14,6 @@ import warnings
 from asyncio import futures
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
-from . import _thread_jobs
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
@@ -51,14 +49,17 @@ class ExecutorLoop(asyncio.SelectorEventLoop):
         """
         taken = self._default_executor if executor is None else executor
         if (
-            _thread_jobs.takes_jobs(taken)
+            taken is not None
             and not self.is_closed()
             and not self.get_debug()
             and not (executor is None and self._executor_shutdown_called)
         ):
-            future = _thread_jobs.submit(self, taken, func, args)
-            if future is not None:
-                return future
+            from . import _thread_jobs
+
+            if _thread_jobs.takes_jobs(taken):
+                future = _thread_jobs.submit(self, taken, func, args)
+                if future is not None:
+                    return future
         # What is refused is refused there, as by asyncio.
         return super().run_in_executor(executor, func, *args)
 

@@ -8,6 +8,9 @@ executor's business.
 
 This is done for `ThreadPoolExecutor` itself only, and only while its `submit` is the standard
 library's: subclasses, and tools that wrap `submit` to watch it, see every call as before.
+
+It is imported with the first call for such an executor: `concurrent.futures.thread` is a module
+that asyncio does without until then.
 """
 
 from __future__ import annotations
@@ -22,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["submit", "takes_jobs"]
-
-_SUBMIT = ThreadPoolExecutor.submit
 
 
 class _Job:
@@ -92,7 +93,7 @@ def takes_jobs(executor: Executor | None) -> bool:
     """Whether a job does for this executor what a call of its `submit()` would."""
     return (
         type(executor) is ThreadPoolExecutor
-        and ThreadPoolExecutor.submit is _SUBMIT
+        and getattr(ThreadPoolExecutor.submit, "__globals__", None) is vars(threads)
         and "submit" not in executor.__dict__
     )
 
