@@ -11,10 +11,9 @@ What is public is here; where it lives:
     _native         the extension: loop, Future, Task, transports
     _loop           the event loop: native hot paths over asyncio's cold ones
     _run            run
-    see             the diagnostics; metrics_text
     _policy         EventLoopPolicy, install
     serve           serve, Server; imported when first asked for
-    see             diagnostics; imported when the first loop is made
+    see             diagnostics, metrics_text; imported when the first loop is made
     _cli            the `vivace` command; imported by it alone
 """
 
@@ -27,10 +26,10 @@ from ._loop import EventLoop, new_event_loop
 from ._native import Future, Task
 from ._policy import EventLoopPolicy, install
 from ._run import run
-from .see._metrics import metrics_text
 
 if _typing.TYPE_CHECKING:
     from .see._diagnostics import diagnostics as diagnostics
+    from .see._metrics import metrics_text as metrics_text
     from .serve._main import serve as serve
     from .serve._server import Server as Server
 
@@ -57,6 +56,10 @@ def __getattr__(name: str) -> object:
         from .see._diagnostics import diagnostics
 
         return diagnostics
+    if name == "metrics_text":
+        from .see._metrics import metrics_text
+
+        return metrics_text
     if name not in ("Server", "serve"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

@@ -27,10 +27,12 @@ def test_public_names() -> None:
         for name, value in vars(vivace).items()
         if not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
     }
-    # The server is imported when it is first asked for.
-    lazy = {"Server", "serve"}
+    # The server and the diagnostics are imported when they are first asked for.
+    lazy = {"Server", "diagnostics", "metrics_text", "serve"}
     assert public - lazy == set(vivace.__all__) - lazy
     assert callable(vivace.serve)
+    assert callable(vivace.diagnostics)
+    assert callable(vivace.metrics_text)
     assert inspect.isclass(vivace.Server)
     assert lazy <= set(dir(vivace))
 
