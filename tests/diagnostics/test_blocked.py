@@ -173,10 +173,19 @@ COLLECTION = program("""
     gc.disable()
     class Node: pass
     kept = []
-    for _ in range(700_000):
-        node = Node()
-        node.self = node
-        kept.append(node)
+    def fill(count):
+        for _ in range(count):
+            node = Node()
+            node.self = node
+            kept.append(node)
+    def seconds():
+        began = time.perf_counter()
+        kept.clear()
+        gc.collect()
+        return time.perf_counter() - began
+    fill(100_000)
+    # So many that collecting them takes half a second.
+    fill(int(100_000 * 0.5 / seconds()))
     async def job():
         kept.clear()
         gc.collect()
