@@ -158,7 +158,7 @@ def _look(loop: Any, looking: _Looking, now: float) -> Iterator[None]:
         seen[key] = now if first is None else first
         if first is None or now - first < APART:
             looking.next = now + APART
-        elif key not in looking.reported:
+        elif key not in looking.reported and not _others_release(loop, graph, cycle, alive):
             looking.reported.add(key)
             _report(loop, graph, cycle, alive, min(resting[task][1] for task in cycle))
     looking.seen = seen
@@ -406,15 +406,27 @@ def _report_abandoned(
         ended = [one for one in taken if (task := one.task()) is None or task.done()]
         if taken and len(ended) < len(taken):
             continue
-        if not ended and not (idle and _nobody_releases(tasks, waiters, lock)):
+        if not (ended or idle) or _may_be_released(loop, tasks, waiters, lock):
             continue
         looking.reported.add(key)
         _abandoned(loop, tasks, waiters, wait, ended)
 
 
-def _nobody_releases(tasks: dict[int, Any], waiters: list[int], lock: Any) -> bool:
-    """Whether no task can reach the lock that has a `release` in its code."""
-    return not any(
+def _others_release(loop: Any, graph: Graph, cycle: list[int], tasks: dict[int, Any]) -> bool:
+    """Whether somebody outside of a circle may give back what one inside of it took by hand."""
+    by_hand = {held.thing for task in cycle for held in graph.nodes[task].held if held.by_hand}
+    for identity in cycle:
+        if graph.nodes[identity].thing in by_hand:
+            _, lock = _graph.target(_waits.describe(tasks[identity], named=False))
+            if _may_be_released(loop, tasks, cycle, lock):
+                return True
+    return False
+
+
+def _may_be_released(loop: Any, tasks: dict[int, Any], waiters: list[int], lock: Any) -> bool:
+    """Whether a timer or a task, other than the waiters, has a `release` in its code and reaches
+    the lock."""
+    return any(_reach.calls(handle, lock, {"release"}) for handle in loop._timer_handles()) or any(
         _reach.can_reach(task, lock, {"release"})
         for identity, task in tasks.items()
         if identity not in waiters
