@@ -59,6 +59,7 @@ __all__ = [
     "see_census",
     "see_codes",
     "see_created",
+    "see_gauges",
     "see_heard",
     "see_ignoring",
     "see_line",
@@ -709,6 +710,15 @@ def see_suspended(
 ): ...
 def see_snapshot(rows: list[str], left_out: int) -> None: ...
 def see_watched() -> float: ...
+def see_gauges(
+    number: int,
+    descriptors: int,
+    deadlocked: int,
+    threads: int,
+    waiting: int,
+    anyio_threads: int,
+    anyio_waiting: int,
+) -> None: ...
 def see_metrics() -> list[tuple[str, str, str, list[tuple[list[tuple[str, str]], float]]]]: ...
 def see_metrics_text() -> str: ...
 def see_trace_begin(path: str, command: str, limit: int) -> None: ...

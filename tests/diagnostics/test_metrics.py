@@ -135,6 +135,61 @@ def test_findings_are_counted(watch: Any) -> None:
     assert samples(families["asyncio_task_orphaned"], "_total") == {(): 0}
 
 
+def test_what_is_only_looked_at(watch: Any) -> None:
+    done = watch(
+        """
+        import asyncio, json, socket, threading, time
+        import vivace
+        from concurrent.futures import ThreadPoolExecutor
+
+        async def crossed(mine, theirs):
+            async with mine:
+                await asyncio.sleep(0)
+                async with theirs:
+                    pass
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            before = vivace.metrics_text()
+            loop.set_default_executor(ThreadPoolExecutor(2))
+            end = threading.Event()
+            jobs = [loop.run_in_executor(None, end.wait) for _ in range(5)]
+            ours, theirs = socket.socketpair()
+            loop.add_reader(ours, print)
+            first, second = asyncio.Lock(), asyncio.Lock()
+            tasks = [
+                asyncio.create_task(crossed(first, second)),
+                asyncio.create_task(crossed(second, first)),
+            ]
+            # Busy for longer than two looks take.
+            until = time.monotonic() + 30
+            while time.monotonic() < until:
+                await asyncio.sleep(0.05)
+                if 'asyncio_task_deadlocked 2' in vivace.metrics_text():
+                    break
+            print(json.dumps([before, vivace.metrics_text()]))
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            end.set()
+            await asyncio.gather(*jobs)
+            loop.remove_reader(ours)
+
+        asyncio.run(main())
+        """,
+        VIVACE_DIAG_DEADLOCK="0.5",
+    )
+    before, after = (parsed(text) for text in json.loads(done.stdout))
+    own = samples(before["asyncio_eventloop_fd_count"])[()]
+    assert samples(after["asyncio_eventloop_fd_count"])[()] == own + 1
+    threads = samples(after["asyncio_executor_thread_count"])
+    assert threads == {(("executor", "default"),): 2, (("executor", "anyio"),): 0}
+    waiting = samples(after["asyncio_executor_queue_count"])
+    assert waiting == {(("executor", "default"),): 3, (("executor", "anyio"),): 0}
+    assert samples(before["asyncio_task_deadlocked"]) == {(): 0}
+    assert samples(after["asyncio_task_deadlocked"]) == {(): 2}
+
+
 def test_there_is_nothing_when_off(watch: Any) -> None:
     text, counters = json.loads(
         watch(PROGRAM.replace("_see_counters", "_see_counters or {}"), diag="0").stdout

@@ -117,7 +117,7 @@ pub mod word {
     pub const GIL_WAIT: usize = 13;
     /// Nanoseconds in which the garbage collector ran on the loop's thread.
     pub const GC: usize = 14;
-    /// Connections and descriptors that are watched.
+    /// Connections and descriptors that are watched; written once a second.
     pub const DESCRIPTORS: usize = 15;
 
     // Written when the loop begins to run.
@@ -147,6 +147,15 @@ pub mod word {
     pub const ENDED_ERROR: usize = 26;
     /// Tasks that were cancelled.
     pub const ENDED_CANCELLED: usize = 27;
+    /// Tasks in circles that were reported, and still are in them; written once a second.
+    pub const DEADLOCKED: usize = 28;
+
+    // Executors; written once a second.
+
+    /// Threads of the default executor, and jobs that wait for one.
+    pub const EXECUTOR: usize = 46;
+    /// anyio's threads, and jobs that wait for one.
+    pub const ANYIO: usize = 56;
 
     // Blocks.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import _deadlocks, _jobs, _lost, _snapshot, _tick
+from . import _deadlocks, _gauges, _jobs, _lost, _snapshot, _tick
 from ._settings import settings
 
 #: Imported here for the engine, which calls `_jobs.run` if somebody asks for something.
@@ -29,3 +29,4 @@ def begin() -> None:
 
         _races.install()
     _lost.begin()
+    _tick.watches.append(_gauges.watch)

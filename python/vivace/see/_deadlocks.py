@@ -74,6 +74,16 @@ class _Looking:
 _loops: weakref.WeakKeyDictionary[Any, _Looking] = weakref.WeakKeyDictionary()
 
 
+def count(loop: Any) -> int:
+    """How many tasks of a loop are in circles that were reported and still are there."""
+    looking = _loops.get(loop)
+    if looking is None or not looking.reported:
+        return 0
+    known = set().union(*looking.reported)
+    now = {(id(task), _graph.stamp_of(task)) for task in _tasks(loop)}
+    return len(known & now)
+
+
 def watch(loop: Any) -> None:
     """Look, or go on looking."""
     looking = _loops.get(loop)

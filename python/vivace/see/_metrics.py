@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vivace import _native
+import asyncio
+
+from vivace import _loop, _native
 
 
 def metrics_text() -> str:
@@ -15,4 +17,9 @@ def metrics_text() -> str:
     Returns:
         The text, of media type ``text/plain; version=0.0.4``; empty under ``VIVACE_DIAG=0``.
     """
+    loop = asyncio._get_running_loop()
+    if isinstance(loop, _loop.EventLoop) and loop._see_counters:
+        from . import _gauges
+
+        _gauges.watch(loop)
     return _native.see_metrics_text()

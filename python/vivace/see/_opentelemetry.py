@@ -22,6 +22,10 @@ INSTRUMENTS = {
     "asyncio_eventloop_iterations_total": ("asyncio.eventloop.iterations", "{iteration}"),
     "asyncio_eventloop_ready_count": ("asyncio.eventloop.ready.count", "{callback}"),
     "asyncio_eventloop_timer_count": ("asyncio.eventloop.timer.count", "{timer}"),
+    "asyncio_eventloop_fd_count": ("asyncio.eventloop.fd.count", "{descriptor}"),
+    "asyncio_executor_thread_count": ("asyncio.executor.thread.count", "{thread}"),
+    "asyncio_executor_queue_count": ("asyncio.executor.queue.count", "{job}"),
+    "asyncio_task_deadlocked": ("asyncio.task.deadlocked", "{task}"),
     "asyncio_task_count": ("asyncio.task.count", "{task}"),
     "asyncio_task_created_total": ("asyncio.task.created", "{task}"),
     "asyncio_task_completed_total": ("asyncio.task.completed", "{task}"),
@@ -31,7 +35,15 @@ INSTRUMENTS = {
 }
 
 #: What gauges of Prometheus are that add up over processes.
-SUMS = {"asyncio_eventloop_ready_count", "asyncio_eventloop_timer_count", "asyncio_task_count"}
+SUMS = {
+    "asyncio_eventloop_fd_count",
+    "asyncio_eventloop_ready_count",
+    "asyncio_eventloop_timer_count",
+    "asyncio_executor_queue_count",
+    "asyncio_executor_thread_count",
+    "asyncio_task_count",
+    "asyncio_task_deadlocked",
+}
 
 
 def instrument(meter: Meter | None = None) -> None:

@@ -162,6 +162,21 @@ const FAMILIES: &[Definition] = &[
     (Kind::Gauge, "asyncio_eventloop_timer_count", "Timers that are held.", |_, page| {
         vec![(None, whole(page, word::TIMERS))]
     }),
+    (Kind::Gauge, "asyncio_eventloop_fd_count", "Descriptors that are watched.", |_, page| {
+        vec![(None, whole(page, word::DESCRIPTORS))]
+    }),
+    (
+        Kind::Gauge,
+        "asyncio_executor_thread_count",
+        "Threads of the default executor and of anyio.",
+        |_, page| executors(page, 0),
+    ),
+    (
+        Kind::Gauge,
+        "asyncio_executor_queue_count",
+        "Jobs that wait for a thread of the executor.",
+        |_, page| executors(page, 1),
+    ),
     (
         Kind::Gauge,
         "asyncio_task_count",
@@ -178,6 +193,12 @@ const FAMILIES: &[Definition] = &[
                 (state("waiting"), Value::Whole(live - running)),
             ]
         },
+    ),
+    (
+        Kind::Gauge,
+        "asyncio_task_deadlocked",
+        "Tasks that wait for each other in a circle.",
+        |_, page| vec![(None, whole(page, word::DEADLOCKED))],
     ),
     (Kind::Counter, "asyncio_task_created_total", "Tasks that were made.", |_, page| {
         vec![(None, whole(page, word::CREATED))]
@@ -202,6 +223,12 @@ const FINDINGS: [(&str, &str, &str); 3] = [
 
 fn whole(page: &Page, at: usize) -> Value {
     Value::Whole(page[at].load(Relaxed))
+}
+
+/// Of both executors: 0 for the threads, 1 for the jobs that wait.
+fn executors(page: &Page, which: usize) -> Vec<Told> {
+    let told = |name, at: usize| (Some(("executor", name)), whole(page, at + which));
+    vec![told("default", word::EXECUTOR), told("anyio", word::ANYIO)]
 }
 
 fn seconds(page: &Page, at: usize) -> Value {
@@ -235,6 +262,33 @@ fn utilisation(number: usize, page: &Page) -> f64 {
     }
     last[number] = (busy, all);
     (busy - busy_before) as f64 / (all - all_before) as f64
+}
+
+/// `see_gauges(loop, …)`: what is only looked at, once a second.
+#[pyfunction]
+pub(super) fn see_gauges(
+    number: usize,
+    descriptors: u64,
+    deadlocked: u64,
+    threads: u64,
+    waiting: u64,
+    anyio_threads: u64,
+    anyio_waiting: u64,
+) {
+    if number >= live::PLACES {
+        return;
+    }
+    let page = live::live_page(number);
+    for (at, value) in [
+        (word::DESCRIPTORS, descriptors),
+        (word::DEADLOCKED, deadlocked),
+        (word::EXECUTOR, threads),
+        (word::EXECUTOR + 1, waiting),
+        (word::ANYIO, anyio_threads),
+        (word::ANYIO + 1, anyio_waiting),
+    ] {
+        page[at].store(value, Relaxed);
+    }
 }
 
 /// `see_metrics_text()`: all of them as Prometheus reads them.
