@@ -125,17 +125,7 @@ def install() -> None:
     _replace(subprocess.Popen, "communicate", "Popen.communicate()", lambda self, *_, **__: True)
     for name in ("getaddrinfo", "gethostbyname", "gethostbyaddr", "create_connection"):
         _replace(socket, name, f"socket.{name}()", _looks_up)
-    for name in [
-        "connect",
-        "accept",
-        "send",
-        "sendall",
-        "sendto",
-        "recv",
-        "recv_into",
-        "recvfrom",
-        "recvmsg",
-    ]:
+    for name in _SOCKET:
         _replace(socket.socket, name, f"socket.{name}()", _waits_for_socket)
     for name in ("read", "write", "send", "recv", "sendall", "do_handshake"):
         _replace(ssl.SSLSocket, name, f"SSLSocket.{name}()", _waits_for_socket)
