@@ -5,7 +5,6 @@
 //!
 //! It prints its address first. A thread for each connection, blocking sockets, no time limits:
 //! it is for tests on one machine.
-#![allow(clippy::unwrap_used)]
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -18,18 +17,22 @@ use vivace_http::ws::{Closing, Decoder, Encoder, Event, Phase};
 /// The longest messages of the suite have 16 MiB.
 const MAX_MESSAGE: usize = 64 << 20;
 
-fn main() {
-    let port = std::env::args().nth(1).map_or(0, |port| port.parse().unwrap());
-    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
-    println!("ws://{}", listener.local_addr().unwrap());
+fn main() -> Result<(), Box<dyn Error>> {
+    let port: u16 = match std::env::args().nth(1) {
+        Some(port) => port.parse().map_err(|error| format!("{port:?} is no port: {error}"))?,
+        None => 0,
+    };
+    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    println!("ws://{}", listener.local_addr()?);
     for stream in listener.incoming() {
-        let stream = stream.unwrap();
+        let stream = stream?;
         std::thread::spawn(move || {
             if let Err(error) = serve(stream) {
                 eprintln!("{error}");
             }
         });
     }
+    Ok(())
 }
 
 fn serve(mut stream: TcpStream) -> Result<(), Box<dyn Error>> {
