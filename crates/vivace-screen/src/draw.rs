@@ -10,7 +10,7 @@ use vivace_see::view::event_loop::EventLoop;
 use vivace_see::view::{View, words};
 
 use crate::app::{App, Screen};
-use crate::table;
+use crate::{summary, table};
 
 const HELP: &[&str] = &[
     "q, Ctrl-C    quit                        enter      the task that is marked",
@@ -110,19 +110,7 @@ fn head<'a>(app: &App, view: &View) -> Vec<Line<'a>> {
 }
 
 fn loop_line<'a>(of: &EventLoop) -> Line<'a> {
-    Line::raw(format!(
-        "loop {} {}  util {}  delay p50 {} p99 {} max {}  ready {}  timers {}  GILwait {}  GC {}",
-        of.number,
-        of.phase,
-        words::share(of.utilisation),
-        words::duration(of.delay_p50),
-        words::duration(of.delay_p99),
-        words::duration(of.delay_max),
-        of.ready,
-        of.timers,
-        words::share(of.gil_wait),
-        words::share(of.gc),
-    ))
+    Line::raw(format!("loop {} {}  {}", of.number, of.phase, summary::numbers(of)))
 }
 
 fn tasks_line<'a>(view: &View) -> Line<'a> {
@@ -148,11 +136,8 @@ fn tasks_line<'a>(view: &View) -> Line<'a> {
             words::size(view.resident)
         ));
     }
-    let codes = view.codes();
-    if !codes.is_empty() {
-        let codes: Vec<String> =
-            codes.iter().map(|(code, count)| format!("{code} x{count}")).collect();
-        text.push_str(&format!("  findings: {}", codes.join(" ")));
+    if let Some(findings) = summary::findings(view) {
+        text.push_str(&format!("  {findings}"));
     }
     Line::raw(text)
 }

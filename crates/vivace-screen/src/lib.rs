@@ -5,6 +5,7 @@
 //! | `app` | what is shown, and what a key changes |
 //! | `order` | which tasks are shown, in which order |
 //! | `table` | the columns, and which of them a terminal has room for |
+//! | `summary` | what the screen and the text both say on one line |
 //! | `draw` | one screen |
 //! | `session` | the terminal: keys in, screens out, and all as before at the end |
 //! | `once` | the same as plain text |
@@ -19,4 +20,5 @@ mod draw;
 pub mod once;
 pub mod order;
 pub mod session;
+mod summary;
 mod table;

@@ -2,22 +2,11 @@
 
 use std::fmt::Write as _;
 
-use vivace_see::view::{View, tree, words};
+use vivace_see::view::{View, tree};
 
 use crate::order::{Sort, arrange};
+use crate::summary;
 use crate::table::Column;
-
-const COLUMNS: [Column; 9] = [
-    Column::Mark,
-    Column::Busy,
-    Column::Steps,
-    Column::Delay,
-    Column::State,
-    Column::Age,
-    Column::Name,
-    Column::Coro,
-    Column::Doing,
-];
 
 /// Wider than this no column gets, but the last.
 const WIDEST: usize = 40;
@@ -26,24 +15,10 @@ const WIDEST: usize = 40;
 pub fn text(view: &View, sort: Sort, filter: &str) -> String {
     let mut text = tree::head(view);
     for event_loop in &view.loops {
-        let _ = writeln!(
-            text,
-            "loop {}  util {}  delay p50 {} p99 {} max {}  ready {}  timers {}  GILwait {}  GC {}",
-            event_loop.number,
-            words::share(event_loop.utilisation),
-            words::duration(event_loop.delay_p50),
-            words::duration(event_loop.delay_p99),
-            words::duration(event_loop.delay_max),
-            event_loop.ready,
-            event_loop.timers,
-            words::share(event_loop.gil_wait),
-            words::share(event_loop.gc),
-        );
+        let _ = writeln!(text, "loop {}  {}", event_loop.number, summary::numbers(event_loop));
     }
-    let codes: Vec<String> =
-        view.codes().iter().map(|(code, count)| format!("{code} x{count}")).collect();
-    if !codes.is_empty() {
-        let _ = writeln!(text, "findings: {}", codes.join(" "));
+    if let Some(findings) = summary::findings(view) {
+        let _ = writeln!(text, "{findings}");
     }
     let rows: Vec<Vec<String>> = arrange(&view.tasks, sort, false, filter)
         .into_iter()
@@ -52,10 +27,10 @@ pub fn text(view: &View, sort: Sort, filter: &str) -> String {
                 (Column::Doing, text) => text,
                 (_, text) => cut(text),
             };
-            COLUMNS.iter().map(cell).collect()
+            Column::ALL.iter().map(cell).collect()
         })
         .collect();
-    let widths: Vec<usize> = COLUMNS
+    let widths: Vec<usize> = Column::ALL
         .iter()
         .enumerate()
         .map(|(place, column)| {
@@ -63,10 +38,10 @@ pub fn text(view: &View, sort: Sort, filter: &str) -> String {
             cells.chain([column.title().len()]).max().unwrap_or(0)
         })
         .collect();
-    let titles: Vec<String> = COLUMNS.iter().map(|column| column.title().to_owned()).collect();
+    let titles: Vec<String> = Column::ALL.iter().map(|column| column.title().to_owned()).collect();
     for row in std::iter::once(&titles).chain(&rows) {
         let mut line = String::new();
-        for ((cell, width), column) in row.iter().zip(&widths).zip(COLUMNS) {
+        for ((cell, width), column) in row.iter().zip(&widths).zip(Column::ALL) {
             let _ = if column.is_number() {
                 write!(line, "{cell:>width$} ")
             } else {

@@ -19,6 +19,19 @@ pub(crate) enum Column {
 }
 
 impl Column {
+    /// All of them, in the order of the screen.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Mark,
+        Self::Busy,
+        Self::Steps,
+        Self::Delay,
+        Self::State,
+        Self::Age,
+        Self::Name,
+        Self::Coro,
+        Self::Doing,
+    ];
+
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Mark => "",
@@ -86,17 +99,7 @@ fn state(task: &Task) -> String {
 
 /// The columns for a terminal of this width, with their widths. What says least goes first.
 pub(crate) fn columns(width: u16) -> Vec<(Column, u16)> {
-    let mut columns = vec![
-        Column::Mark,
-        Column::Busy,
-        Column::Steps,
-        Column::Delay,
-        Column::State,
-        Column::Age,
-        Column::Name,
-        Column::Coro,
-        Column::Doing,
-    ];
+    let mut columns = Column::ALL.to_vec();
     let needed =
         |columns: &[Column]| columns.iter().map(|column| column.width() + 1).sum::<u16>() - 1;
     for column in [Column::Delay, Column::Steps, Column::Coro, Column::Age, Column::State] {
