@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from vivace import _default_loop, _loop, _native
-from vivace.see import _frames, _races, _strict, _waits
+from vivace.see import _authors, _races, _strict, _waits
 from vivace.see._strict import BlockingCallError
 
 __all__ = ["FAILING", "BlockingCallError"]
@@ -231,7 +231,7 @@ def _is_ending(task: Any) -> bool:
 def _is_foreign(task: Any) -> bool:
     """Whether its coroutine is that of an installed package, which may keep tasks for longer."""
     code = getattr(task.get_coro(), "cr_code", None)
-    return code is not None and _frames.author(code.co_filename) == _frames.INSTALLED
+    return code is not None and _authors.author(code.co_filename) == _authors.INSTALLED
 
 
 def _coroutine_name(task: Any) -> str:

@@ -9,6 +9,7 @@ is asked seldom and may take its time.
 ``_tick``              what looks once a second
 ``_findings``          reports a finding
 ``_settings``          what the environment asked for
+``_authors``           who wrote a file
 ``_frames``            the frames of what is suspended, read without a trace
 ``_waits``             what a task waits for, and for which tasks
 ``_owners``            who is inside of which ``async with``

@@ -17,7 +17,7 @@ from asyncio import locks
 from types import FrameType
 from typing import Any, NamedTuple
 
-from . import _frames
+from . import _authors
 
 
 class Acquisition(NamedTuple):
@@ -79,7 +79,7 @@ def _caller(frame: FrameType | None) -> tuple[str, int, str]:
     """The innermost frame of the program itself."""
     while frame is not None:
         code = frame.f_code
-        if _frames.author(code.co_filename) in (_frames.USER, _frames.INSTALLED):
+        if _authors.author(code.co_filename) in (_authors.USER, _authors.INSTALLED):
             return code.co_filename, frame.f_lineno, code.co_qualname
         frame = frame.f_back
     return "", 0, ""

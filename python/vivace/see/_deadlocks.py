@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _acquisitions, _findings, _frames, _graph, _owners, _reach, _waits
+from . import _acquisitions, _authors, _findings, _frames, _graph, _owners, _reach, _waits
 from ._graph import Graph, Node
 
 #: A look takes no longer than this at a time, in seconds.
@@ -346,7 +346,7 @@ def _kind(thing: Any) -> str:
 def _function(task: Any, frames: list[_frames.Frame]) -> str:
     """The function of a task: the program's, where a library has put one around it."""
     for frame in frames:
-        if _frames.author(frame.code.co_filename) == _frames.USER:
+        if _authors.author(frame.code.co_filename) == _authors.USER:
             return frame.code.co_qualname
     coroutine = task.get_coro()
     return getattr(coroutine, "__qualname__", None) or type(coroutine).__name__

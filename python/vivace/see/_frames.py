@@ -8,21 +8,18 @@ Python 3.12, and shows no value stack.
 from __future__ import annotations
 
 import gc
-import os
-import sysconfig
 from types import AsyncGeneratorType, CodeType, CoroutineType, GeneratorType
 from typing import Any, NamedTuple
 
 from vivace import _native
+
+from ._authors import INSTALLED, USER, author
 
 #: Stands for a variable without a value.
 MISSING: Any = type("Missing", (), {"__repr__": lambda _: "<no value>"})()
 
 # More awaits inside each other than this are not followed.
 _DEEPEST = 1000
-
-# Who wrote a file.
-USER, INSTALLED, STANDARD, OWN = 0, 1, 2, 3
 
 
 class Frame(NamedTuple):
@@ -108,35 +105,6 @@ def chain(coroutine: Any) -> tuple[list[Frame], Any]:
             return frames, (None if frame is not None or current is coroutine else current)
         current = inner
     return frames, None
-
-
-def author(filename: str) -> int:
-    """Who wrote a file: `USER`, `INSTALLED`, `STANDARD` or `OWN`."""
-    known = _authors.get(filename)
-    if known is None:
-        known = _authors[filename] = _author(filename)
-        if len(_authors) > 10_000:
-            _authors.clear()
-    return known
-
-
-_authors: dict[str, int] = {}
-_OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_STANDARD_FOLDERS = tuple(
-    {sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")}
-    | {os.path.dirname(os.path.abspath(os.__file__)) + os.sep}
-)
-
-
-def _author(filename: str) -> int:
-    if filename.startswith(_OWN_FOLDER):
-        return OWN
-    if f"{os.sep}site-packages{os.sep}" in filename or f"{os.sep}dist-packages{os.sep}" in filename:
-        return INSTALLED
-    # Frozen modules have no file of their own.
-    if filename.startswith(_STANDARD_FOLDERS) or filename.startswith("<frozen "):
-        return STANDARD
-    return USER
 
 
 def user_frame(frames: list[Frame]) -> Frame | None:

@@ -17,7 +17,7 @@ import sys
 from types import CodeType, FrameType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, NamedTuple
 
-from . import _accesses, _findings, _frames
+from . import _accesses, _authors, _findings, _frames
 from ._accesses import Accesses, Place
 
 #: What says that it cannot be done here.
@@ -105,7 +105,7 @@ if sys.version_info >= (3, 12):
         known = _codes.get(id(code))
         if known is None:
             found = _accesses._NOTHING
-            if _frames.author(code.co_filename) == _frames.USER:
+            if _authors.author(code.co_filename) == _authors.USER:
                 found = _accesses.accesses(code)
             known = _codes[id(code)] = (code, found)
             if found.writes or found.reads:

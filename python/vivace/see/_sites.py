@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from vivace import _native
 
+from ._authors import is_library
+
 
 class Site(NamedTuple):
     """A line of the program."""
@@ -153,12 +155,3 @@ def _innermost(task: Any) -> Site | None:
             found = Site(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)
         coro = coro.cr_await
     return found
-
-
-_ASYNCIO = os.path.dirname(os.__file__) + os.sep + "asyncio" + os.sep
-_VIVACE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-
-
-def is_library(file: str) -> bool:
-    """Whether a file belongs to asyncio or to vivace."""
-    return file.startswith((_ASYNCIO, _VIVACE))

@@ -31,7 +31,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from . import _findings, _frames
+from . import _authors, _findings
 
 
 class BlockingCallError(RuntimeError):
@@ -257,12 +257,12 @@ def refuse(title: str, frame: FrameType | None) -> None:
         if module.startswith(_LOOPS):
             # The loop's own calls, and those of threads that it starts, are made with care.
             break
-        author = _frames.author(code.co_filename)
-        if author in (_frames.USER, _frames.INSTALLED):
+        author = _authors.author(code.co_filename)
+        if author in (_authors.USER, _authors.INSTALLED):
             if ALLOWED in linecache.getline(code.co_filename, frame.f_lineno):
                 return
-            best = place is not None and _frames.author(place.f_code.co_filename)
-            if place is None or (author == _frames.USER and best != _frames.USER):
+            best = place is not None and _authors.author(place.f_code.co_filename)
+            if place is None or (author == _authors.USER and best != _authors.USER):
                 place = frame
         frame = frame.f_back
     if place is not None:

@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import NamedTuple
 
-from ._sites import Site, is_library
+from ._authors import USER, author
+from ._sites import Site
 
-_STANDARD = os.path.dirname(os.__file__) + os.sep
-_PACKAGES = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
 #: What runs a job: the frame of the job itself is the next one.
 _RUNNERS = (
     "concurrent/futures/thread.py",
@@ -34,7 +33,8 @@ class Job(NamedTuple):
     def site(self) -> Site:
         """The innermost line of the program, or else the outermost of the job."""
         for site in reversed(self.stack):
-            if not is_installed(site.file):
+            # What has no file of its own is generated.
+            if author(site.file) == USER and not site.file.startswith("<"):
                 return site
         return self.stack[0]
 
@@ -46,13 +46,6 @@ def is_thread_pool(executor: object) -> bool:
     """
     module = sys.modules.get("concurrent.futures.thread")
     return module is not None and isinstance(executor, module.ThreadPoolExecutor)
-
-
-def is_installed(file: str) -> bool:
-    """Whether a file belongs to Python or to an installed package."""
-    if file.startswith("<") or is_library(file):
-        return True
-    return file.startswith(_STANDARD) or any(part in file for part in _PACKAGES)
 
 
 def jobs(threads: Iterable[threading.Thread]) -> list[Job]:

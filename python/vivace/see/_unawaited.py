@@ -26,9 +26,10 @@ from typing import Any
 
 from vivace import _native
 
+from ._authors import is_library
 from ._findings import report
 from ._settings import settings
-from ._sites import Site, data, describe, is_library
+from ._sites import Site, data, describe
 
 #: Seconds for which coroutines remember their origin after one was lost.
 ARMED = 60.0

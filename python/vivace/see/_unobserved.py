@@ -21,9 +21,10 @@ from typing import Any
 from vivace import _native
 
 from . import _exit
+from ._authors import is_library
 from ._findings import report
 from ._settings import settings
-from ._sites import Site, duration, is_library
+from ._sites import Site, duration
 from ._sites import data as task_data
 from ._sites import lines as task_lines
 

@@ -8,13 +8,13 @@ It comes from the chain of awaits, from the task's coroutine inwards. The outerm
 from __future__ import annotations
 
 import asyncio
-from asyncio import coroutines, futures, tasks
+from asyncio import futures, tasks
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
-from . import _frames
+from . import _authors, _frames
 from ._frames import Frame
 
 #: Waits that need no other task: something outside the loop ends them.
@@ -151,7 +151,7 @@ def _what(task: Any, coroutine: Any, frames: list[Frame], future: Any, named: bo
     if future.done():
         return Wait("ready", "ready to run")
     for index, frame in enumerate(frames):
-        if _frames.author(frame.code.co_filename) == _frames.USER:
+        if _authors.author(frame.code.co_filename) == _authors.USER:
             continue
         known = _known(frame.code)
         if known is not None:
@@ -536,7 +536,6 @@ _ANYIO: dict[str, _Describe] = {
 
 # By the identity of the code object, which is kept: hashing one by value is dear.
 _known_codes: dict[int, tuple[CodeType, _Describe | None]] = {}
-_ASYNCIO_FOLDER = coroutines.__file__.rpartition("/")[0] + "/"
 
 
 def _known(code: CodeType) -> _Describe | None:
@@ -552,11 +551,11 @@ def _known(code: CodeType) -> _Describe | None:
 def _find(code: CodeType) -> _Describe | None:
     folder, _, file = code.co_filename.rpartition("/")
     name = f"{file.removesuffix('.py')}.{code.co_qualname}"
-    if folder + "/" == _ASYNCIO_FOLDER:
+    if folder + "/" == _authors.ASYNCIO_FOLDER:
         return _ASYNCIO.get(name)
     if "/anyio/" in folder + "/":
         return _ANYIO.get(name)
-    if _frames.author(code.co_filename) == _frames.OWN:
+    if _authors.author(code.co_filename) == _authors.OWN:
         return _OWN.get(name)
     return None
 
