@@ -229,24 +229,14 @@ def _title(awaited: Any) -> str:
 # asyncio's own waits, by file and name of the function.
 
 
-def _lock(context: _Context) -> Wait:
-    lock = context.frame.get("self")
-    return Wait("Lock", context.titled("Lock", lock), lock)
+def _primitive(kind: str) -> _Describe:
+    """What has no more to tell than its name: ``Lock "b"``."""
 
+    def primitive(context: _Context) -> Wait:
+        found = context.frame.get("self")
+        return Wait(kind, context.titled(kind, found), found)
 
-def _semaphore(context: _Context) -> Wait:
-    semaphore = context.frame.get("self")
-    return Wait("Semaphore", context.titled("Semaphore", semaphore), semaphore)
-
-
-def _event(context: _Context) -> Wait:
-    event = context.frame.get("self")
-    return Wait("Event", context.titled("Event", event), event)
-
-
-def _condition(context: _Context) -> Wait:
-    condition = context.frame.get("self")
-    return Wait("Condition", context.titled("Condition", condition), condition)
+    return primitive
 
 
 def _barrier(context: _Context) -> Wait:
@@ -339,7 +329,7 @@ def _wait_for(context: _Context) -> Wait:
     return Wait("wait_for", text, awaited, on=on, until=until)
 
 
-def _to_thread(context: _Context) -> Wait:
+def _thread(context: _Context) -> Wait:
     function = context.frame.get("func")
     name = getattr(function, "__qualname__", None) or type(function).__name__
     return Wait("executor", f"{name}() in a thread", context.future)
@@ -362,17 +352,10 @@ def _descriptor(what: str, sock: Any) -> Wait:
     return Wait("io", f"{what} fd {number}" if number is not None else what, sock, fd=number)
 
 
-def _stream_reader(context: _Context) -> Wait:
-    reader = context.frame.get("self")
-    found = _descriptor(context.frame.code.co_name, _socket_of(getattr(reader, "_transport", None)))
-    found.object = reader
-    return found
-
-
-def _stream_writer(context: _Context) -> Wait:
-    writer = context.frame.get("self")
-    found = _descriptor(context.frame.code.co_name, _socket_of(getattr(writer, "_transport", None)))
-    found.object = writer
+def _stream(context: _Context) -> Wait:
+    stream = context.frame.get("self")
+    found = _descriptor(context.frame.code.co_name, _socket_of(getattr(stream, "_transport", None)))
+    found.object = stream
     return found
 
 
@@ -405,11 +388,11 @@ def _process(context: _Context) -> Wait:
 
 
 _ASYNCIO: dict[str, _Describe] = {
-    "locks.Lock.acquire": _lock,
-    "locks.Semaphore.acquire": _semaphore,
-    "locks.BoundedSemaphore.acquire": _semaphore,
-    "locks.Event.wait": _event,
-    "locks.Condition.wait": _condition,
+    "locks.Lock.acquire": _primitive("Lock"),
+    "locks.Semaphore.acquire": _primitive("Semaphore"),
+    "locks.BoundedSemaphore.acquire": _primitive("Semaphore"),
+    "locks.Event.wait": _primitive("Event"),
+    "locks.Condition.wait": _primitive("Condition"),
     "locks.Barrier.wait": _barrier,
     "queues.Queue.get": _queue("Queue.get"),
     "queues.Queue.put": _queue("Queue.put"),
@@ -421,14 +404,14 @@ _ASYNCIO: dict[str, _Describe] = {
     "tasks.wait_for": _wait_for,
     "tasks.as_completed.<locals>._wait_for_one": _as_completed,
     "tasks._AsCompletedIterator._wait_for_one": _as_completed,
-    "threads.to_thread": _to_thread,
+    "threads.to_thread": _thread,
     "base_events.BaseEventLoop.getaddrinfo": _names_lookup,
-    "streams.StreamReader.readline": _stream_reader,
-    "streams.StreamReader.readuntil": _stream_reader,
-    "streams.StreamReader.readexactly": _stream_reader,
-    "streams.StreamReader.read": _stream_reader,
-    "streams.StreamWriter.drain": _stream_writer,
-    "streams.StreamWriter.wait_closed": _stream_writer,
+    "streams.StreamReader.readline": _stream,
+    "streams.StreamReader.readuntil": _stream,
+    "streams.StreamReader.readexactly": _stream,
+    "streams.StreamReader.read": _stream,
+    "streams.StreamWriter.drain": _stream,
+    "streams.StreamWriter.wait_closed": _stream,
     "streams.open_connection": _connecting,
     "streams.open_unix_connection": _connecting,
     "base_events.BaseEventLoop.create_connection": _connecting,
@@ -466,14 +449,6 @@ _OWN: dict[str, _Describe] = {
 # anyio's, on its asyncio backend.
 
 
-def _anyio(word: str) -> _Describe:
-    def thing(context: _Context) -> Wait:
-        found = context.frame.get("self")
-        return Wait(f"anyio {word}", context.titled(f"anyio {word}", found), found)
-
-    return thing
-
-
 def _anyio_limiter(context: _Context) -> Wait:
     limiter = context.frame.get("self")
     used = f" {limiter.borrowed_tokens}/{limiter.total_tokens}"
@@ -508,16 +483,10 @@ def _anyio_descriptor(context: _Context) -> Wait:
     return _descriptor(context.frame.code.co_name, thing)
 
 
-def _anyio_thread(context: _Context) -> Wait:
-    function = context.frame.get("func")
-    name = getattr(function, "__qualname__", None) or type(function).__name__
-    return Wait("executor", f"{name}() in a thread", context.future)
-
-
 _ANYIO: dict[str, _Describe] = {
-    "_asyncio.Lock.acquire": _anyio("Lock"),
-    "_asyncio.Semaphore.acquire": _anyio("Semaphore"),
-    "_asyncio.Event.wait": _anyio("Event"),
+    "_asyncio.Lock.acquire": _primitive("anyio Lock"),
+    "_asyncio.Semaphore.acquire": _primitive("anyio Semaphore"),
+    "_asyncio.Event.wait": _primitive("anyio Event"),
     "_asyncio.CapacityLimiter.acquire_on_behalf_of": _anyio_limiter,
     "_asyncio.TaskGroup.__aexit__": _anyio_group,
     "_asyncio.SocketStream.receive": _anyio_io,
@@ -529,7 +498,7 @@ _ANYIO: dict[str, _Describe] = {
     "_asyncio.Process.wait": _process,
     "_asyncio.AsyncIOBackend.wait_readable": _anyio_descriptor,
     "_asyncio.AsyncIOBackend.wait_writable": _anyio_descriptor,
-    "_asyncio.AsyncIOBackend.run_sync_in_worker_thread": _anyio_thread,
+    "_asyncio.AsyncIOBackend.run_sync_in_worker_thread": _thread,
     "memory.MemoryObjectReceiveStream.receive": _anyio_stream,
     "memory.MemoryObjectSendStream.send": _anyio_stream,
 }
