@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from vivace import _default_loop, _loop, _native
-from vivace.see import _authors, _races, _strict, _waits
+from vivace.see import _authors, _races, _sites, _strict, _waits
 from vivace.see._strict import BlockingCallError
 
 __all__ = ["FAILING", "BlockingCallError"]
@@ -141,7 +141,7 @@ class _Watcher:
             self.told.add(id(task))
             wait = _waits.describe(task)
             self.leaks.append(
-                f"V210 TASK LEAK {_waits.task_name(task)} {_coroutine_name(task)}() is left "
+                f"V210 TASK LEAK {_waits.task_name(task)} {_sites.coro_name(task)}() is left "
                 f"pending: {wait.text} at {wait.file}:{wait.line}"
             )
 
@@ -232,8 +232,3 @@ def _is_foreign(task: Any) -> bool:
     """Whether its coroutine is that of an installed package, which may keep tasks for longer."""
     code = getattr(task.get_coro(), "cr_code", None)
     return code is not None and _authors.author(code.co_filename) == _authors.INSTALLED
-
-
-def _coroutine_name(task: Any) -> str:
-    coroutine = task.get_coro()
-    return getattr(coroutine, "__qualname__", None) or type(coroutine).__name__

@@ -67,13 +67,11 @@ def _report(task: Any) -> None:
     title = f"{task.get_name()} {coro_name(task)}() goes on for {duration(by.thrown)}"
     lines = [*task_lines(task), ("by", str(by))]
     found: dict[str, Any] = {"task": task_data(task), "cancelled_by": by.data()}
-    site, what = waiting(task)
+    waits = waiting(task)
     place = coro_name(task)
-    if site is not None:
-        lines.append(("waits", f"at {site}" + (f" for {what}" if what else "")))
-        if site.source:
-            lines.append(("", site.source))
-        found |= site.data()
-        place += f" {site.file}:{site.line}"
+    if waits.site is not None:
+        lines += waits.lines()
+        found |= waits.site.data()
+        place += f" {waits.site.file}:{waits.site.line}"
     lines.append(("do", "tidy up, and then raise CancelledError again"))
     report("V220", title, place=place, lines=lines, data=found)

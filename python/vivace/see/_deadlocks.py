@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _acquisitions, _authors, _findings, _frames, _graph, _owners, _reach, _waits
+from . import _acquisitions, _authors, _findings, _frames, _graph, _owners, _reach, _sites, _waits
 from ._graph import Graph, Node
 
 #: A look takes no longer than this at a time, in seconds.
@@ -348,27 +348,17 @@ def _function(task: Any, frames: list[_frames.Frame]) -> str:
     for frame in frames:
         if _authors.author(frame.code.co_filename) == _authors.USER:
             return frame.code.co_qualname
-    coroutine = task.get_coro()
-    return getattr(coroutine, "__qualname__", None) or type(coroutine).__name__
+    return _sites.coro_name(task)
 
 
 def _sentence(entry: dict[str, Any]) -> str:
     waits = entry["waits"]
     holds = ", ".join(
-        f"{held['what']} ({_short(held['file'])}:{held['line']})" for held in entry["holds"]
+        f"{held['what']} ({_sites.shown(held['file'])}:{held['line']})" for held in entry["holds"]
     )
     middle = f"  holds {holds}" if holds else ""
-    place = f"{_short(waits['file'])}:{waits['line']}"
+    place = f"{_sites.shown(waits['file'])}:{waits['line']}"
     return f"{entry['name']} {entry['coro']}(){middle}  waits for {waits['text']} at {place}"
-
-
-def _short(file: str) -> str:
-    """A path as people read it: from the current folder, if it is below."""
-    try:
-        relative = os.path.relpath(file)
-    except (OSError, ValueError):
-        return file
-    return file if relative.startswith("..") else relative
 
 
 def _advice(graph: Graph, cycle: list[int]) -> str:
@@ -451,7 +441,10 @@ def _abandoned(
     taken = None
     for one in ended:
         lines.append(
-            ("holder", f"{one.task_name}, which has ended; taken at {_short(one.file)}:{one.line}")
+            (
+                "holder",
+                f"{one.task_name}, which has ended; taken at {_sites.shown(one.file)}:{one.line}",
+            )
         )
         taken = {"task": one.task_name, "file": one.file, "line": one.line}
     if not ended:
@@ -463,7 +456,7 @@ def _abandoned(
             )
         )
     for waiter, entry in zip(waiters, entries, strict=False):
-        place = f"{_short(entry.file)}:{entry.line}"
+        place = f"{_sites.shown(entry.file)}:{entry.line}"
         task = tasks[waiter]
         function = _function(task, entry.frames)
         text = f"{_waits.task_name(task)} {function}()  waits for {entry.text} at {place}"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ._findings import report
 from ._settings import settings
-from ._sites import duration, shown
+from ._sites import duration
 from ._threads import Job, is_thread_pool, jobs
 
 #: Seconds for which it must have been full.
@@ -128,10 +128,7 @@ def _report(load: Load, state: _Watched, running: dict[tuple[str, int], Job], no
         longest = min(running, key=lambda key: state.jobs[key])
         job, age = running[longest], now - state.jobs[longest]
         lines.append(("longest", f"{job.thread} for at least {duration(age)}"))
-        lines += [
-            ("", f"{shown(site.file)}:{site.line} in {site.function}   {site.source}")
-            for site in job.stack[-6:]
-        ]
+        lines += job.lines()
         found |= job.site.data()
         found["longest"] = {
             "thread": job.thread,

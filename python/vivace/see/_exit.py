@@ -21,7 +21,7 @@ from vivace import _native
 
 from ._findings import report
 from ._settings import settings
-from ._sites import canceller, describe, duration, shown, waiting
+from ._sites import canceller, describe, duration, waiting
 from ._sites import data as task_data
 from ._threads import is_thread_pool, jobs
 
@@ -64,9 +64,9 @@ def cancelled_by_run(task: Any) -> None:
     """`asyncio.run()` cancels a task that was left running; with the dear detectors only."""
     if sys._getframe(1).f_code.co_name != "_cancel_all_tasks":
         return
-    site, what = waiting(task)
-    line = describe(task) + (f", at {site}" if site else "") + (f" for {what}" if what else "")
-    found = task_data(task) | ({"waits": site.data()} if site else {})
+    waits = waiting(task)
+    line = f"{describe(task)}, {waits}" if waits.site else describe(task)
+    found = task_data(task) | ({"waits": waits.site.data()} if waits.site else {})
     _cancelled.setdefault(task.get_loop(), []).append((line, found))
 
 
@@ -85,12 +85,10 @@ def _report_pending(loop: Any, when: str) -> None:
     lines: list[tuple[str, str]] = []
     found: list[dict[str, Any]] = []
     for task in reversed(tasks):
-        site, what = waiting(task)
-        each = task_data(task) | ({"waits": site.data() | {"text": what}} if site else {})
+        waits = waiting(task)
+        each = task_data(task) | ({"waits": waits.data()} if waits.site else {})
         by = canceller(task)
-        text = describe(task)
-        if site is not None:
-            text += f", at {site}" + (f" for {what}" if what else "")
+        text = f"{describe(task)}, {waits}" if waits.site else describe(task)
         if by is not None:
             text += f", cancelled by {by}"
             each["cancelled_by"] = by.data()
@@ -126,10 +124,7 @@ def watch(loop: Any) -> None:
     lines: list[tuple[str, str]] = []
     for job in busy[:_LISTED]:
         lines.append(("thread", f"{job.thread} at {job.site}   {job.site.source}"))
-        lines += [
-            ("", f"{shown(site.file)}:{site.line} in {site.function}   {site.source}")
-            for site in job.stack[-6:]
-        ]
+        lines += job.lines()
     lines.append(("do", "give what blocks a timeout; a thread cannot be ended from outside"))
     threads = [{"name": job.thread, "stack": [site.data() for site in job.stack]} for job in busy]
     data = busy[0].site.data() | {"threads": threads, "tasks": []}

@@ -96,7 +96,7 @@ def _report(task: Any, place: _Place, history: deque[int], times: deque[float]) 
     span = duration(times[-1] - times[0])
     name = f"{coro_name(task)}()"
     title = f"{name} made at {made}: {history[0]} -> {history[-1]} in {span}"
-    site, what = waiting(task)
+    waits = waiting(task)
     lines = [("made", f"at {made}")]
     if made.source:
         lines.append(("", made.source))
@@ -106,8 +106,8 @@ def _report(task: Any, place: _Place, history: deque[int], times: deque[float]) 
         "counts": list(history),
         "seconds": times[-1] - times[0],
     }
-    if site is not None:
-        lines.append(("waits", f"one of them at {site}" + (f" for {what}" if what else "")))
-        found["waits"] = site.data() | {"text": what}
+    if waits.site is not None:
+        lines.append(("waits", f"one of them {waits}"))
+        found["waits"] = waits.data()
     lines.append(("do", "end these tasks, or limit how many there are: a TaskGroup, a semaphore"))
     report("V210", title, place=f"{made.file}:{made.line}", lines=lines, data=found)

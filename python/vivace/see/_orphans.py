@@ -99,7 +99,7 @@ def _report(tasks: list[Any]) -> None:
     tasks.reverse()
     counters["orphaned"] += len(tasks)
     first = tasks[0]
-    site, what = waiting(first)
+    waits = waiting(first)
     if len(tasks) == 1:
         title = f"{first.get_name()} {coro_name(first)}()"
     else:
@@ -110,18 +110,14 @@ def _report(tasks: list[Any]) -> None:
         "tasks": [task_data(task) for task in tasks],
     }
     place = str(found["task"].get("created"))
-    if site is not None:
-        lines.append(("waits", f"at {site}" + (f" for {what}" if what else "")))
-        if site.source:
-            lines.append(("", site.source))
-        found |= site.data()
-        place += f" {site.file}:{site.line}"
-    found["waits"] = what
+    if waits.site is not None:
+        lines += waits.lines()
+        found |= waits.site.data()
+        place += f" {waits.site.file}:{waits.site.line}"
+    found["waits"] = waits.what
     for task in tasks[1:8]:
-        other, what = waiting(task)
         lines.append(("task", describe(task)))
-        if other is not None:
-            lines.append(("waits", f"at {other}" + (f" for {what}" if what else "")))
+        lines += waiting(task).lines()[:1]
     lines.append(("cause", "nobody else has what is waited for, or the task: it stays for ever"))
     lines.append(("do", "keep what wakes it reachable, or end the task: a sentinel, cancel()"))
     report("V203", title, place=place, lines=lines, data=found)

@@ -56,6 +56,28 @@ class Canceller(NamedTuple):
         return found | (self.site.data() if self.site else {})
 
 
+class Waiting(NamedTuple):
+    """At which of the program's own lines a task waits, and for what."""
+
+    #: None if it cannot be told.
+    site: Site | None
+    what: str
+
+    def __str__(self) -> str:
+        return f"at {self.site}" + (f" for {self.what}" if self.what else "")
+
+    def lines(self) -> list[tuple[str, str]]:
+        """As reports have it, with the text of the line; none without a site."""
+        if self.site is None:
+            return []
+        source = self.site.source
+        return [("waits", str(self)), *([("", source)] if source else [])]
+
+    def data(self) -> dict[str, Any]:
+        """As findings have it."""
+        return (self.site.data() if self.site else {}) | {"text": self.what}
+
+
 def shown(file: str) -> str:
     """A path as reports have it: from the current folder, if it is below."""
     try:
@@ -106,7 +128,7 @@ def coro_name(task: Any) -> str:
     """The name of a task's coroutine function."""
     coro = task.get_coro()
     name = getattr(coro, "__qualname__", None)
-    return name if isinstance(name, str) else type(coro).__qualname__
+    return name if isinstance(name, str) else type(coro).__name__
 
 
 def describe(task: Any) -> str:
@@ -134,15 +156,14 @@ def lines(task: Any) -> list[tuple[str, str]]:
     return found
 
 
-def waiting(task: Any) -> tuple[Site | None, str]:
-    """The program's own line at which a task waits, and for what."""
-    try:
-        from . import _waits
-    except ImportError:
-        return _innermost(task), ""
+def waiting(task: Any) -> Waiting:
+    """Where a task waits, and for what."""
+    # It takes long to import.
+    from . import _waits
+
     wait = _waits.describe(task)
     site = Site(wait.file, wait.line, wait.function) if wait.file else _innermost(task)
-    return site, wait.text
+    return Waiting(site, wait.text)
 
 
 def _innermost(task: Any) -> Site | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from vivace import _native
 
-from . import _tasks
+from . import _sites, _tasks
 
 #: Seconds between two snapshots while nobody looks.
 PERIOD = 5.0
@@ -91,13 +91,12 @@ def _row(task: Any, number: int, steps: int, age: int, busy: int, delay: int) ->
         held = [id(holding.thing) for holding in _owners.holdings(wait.frames)]
     except Exception:  # a task that changes in another thread
         held = []
-    coroutine = task.get_coro()
     state = wait.kind if wait.awake else "waiting"
     return json.dumps(
         {
             "id": number,
             "name": _waits.task_name(task)[:200],
-            "coro": str(getattr(coroutine, "__qualname__", type(coroutine).__name__))[:200],
+            "coro": _sites.coro_name(task)[:200],
             "state": "new" if state == "ready" and not steps else state,
             "created": monotonic() - age / 1e9,
             "busy": busy / 1e9,

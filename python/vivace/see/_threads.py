@@ -18,6 +18,8 @@ _RUNNERS = (
     "vivace/_thread_jobs.py",
     "anyio/_backends/_asyncio.py",
 )
+#: Reports show so many lines of a thread.
+_SHOWN = 6
 
 
 class Job(NamedTuple):
@@ -37,6 +39,10 @@ class Job(NamedTuple):
             if author(site.file) == USER and not site.file.startswith("<"):
                 return site
         return self.stack[0]
+
+    def lines(self) -> list[tuple[str, str]]:
+        """The innermost lines, as reports have them."""
+        return [("", f"{site}   {site.source}") for site in self.stack[-_SHOWN:]]
 
 
 def is_thread_pool(executor: object) -> bool:
