@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from vivace import _default_loop, _loop, _native
-from vivace.see import _authors, _races, _sites, _strict, _waits
+from vivace.see import _authors, _races, _sites, _strict, _tasks, _waits
 from vivace.see._strict import BlockingCallError
 
 __all__ = ["FAILING", "BlockingCallError"]
@@ -108,7 +108,7 @@ class _Watcher:
         original = runners._cancel_all_tasks
 
         def cancel_all_tasks(loop: Any) -> None:
-            self._note_leaks(task for task in asyncio.all_tasks(loop))
+            self._note_leaks(_tasks.of_loop(loop))
             original(loop)
 
         runners._cancel_all_tasks = cancel_all_tasks
@@ -148,7 +148,7 @@ class _Watcher:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Looks while the test itself runs."""
-        before = {id(task) for task in _pending()}
+        before = {id(task) for task in _tasks.of_all_loops()}
         self.told.clear()
         self._begin()
         if self.strict:
@@ -157,7 +157,7 @@ class _Watcher:
             result = yield
         finally:
             _strict.uninstall()
-        self._note_leaks(task for task in _pending() if id(task) not in before)
+        self._note_leaks(task for task in _tasks.of_all_loops() if id(task) not in before)
         self._check(item)
         return result
 
@@ -196,12 +196,6 @@ class _Watcher:
         if self.seed is None:
             return None
         return f"vivace: repeat the order of tasks by --vivace-fuzz-schedule={self.seed}"
-
-
-def _pending() -> list[Any]:
-    """The pending tasks of all loops that are open."""
-    loops = [loop for loop in tuple(_loop._loops) if not loop.is_closed()]
-    return [task for loop in loops for task in asyncio.all_tasks(loop)]
 
 
 def _seed(given: str | None) -> int | None:

@@ -25,7 +25,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _acquisitions, _authors, _findings, _frames, _graph, _owners, _reach, _sites, _waits
+from . import (
+    _acquisitions,
+    _authors,
+    _findings,
+    _frames,
+    _graph,
+    _owners,
+    _reach,
+    _sites,
+    _tasks,
+    _waits,
+)
 from ._graph import Graph, Node
 
 #: A look takes no longer than this at a time, in seconds.
@@ -80,7 +91,7 @@ def count(loop: Any) -> int:
     if looking is None or not looking.reported:
         return 0
     known = set().union(*looking.reported)
-    now = {(id(task), _graph.stamp_of(task)) for task in _tasks(loop)}
+    now = {(id(task), _graph.stamp_of(task)) for task in _tasks.of_loop(loop)}
     return len(known & now)
 
 
@@ -91,7 +102,7 @@ def watch(loop: Any) -> None:
         looking = _loops[loop] = _Looking()
     now = time.monotonic()
     if is_idle(loop):
-        _look_at_idle(loop, looking, _tasks(loop), now)
+        _look_at_idle(loop, looking, _tasks.of_loop(loop), now)
         return
     if looking.work is None:
         if now < looking.next:
@@ -109,15 +120,9 @@ def _slice(looking: _Looking) -> None:
     looking.work = None
 
 
-def _tasks(loop: Any) -> list[Any]:
-    """The pending tasks of a loop."""
-    # The engine's own list is empty on 3.14, where asyncio has one.
-    return list(asyncio.all_tasks(loop))
-
-
 def _look(loop: Any, looking: _Looking, now: float) -> Iterator[None]:
     """One look at all tasks, with pauses."""
-    references = [weakref.ref(task) for task in _tasks(loop)]
+    references = [weakref.ref(task) for task in _tasks.of_loop(loop)]
     yield
     resting: dict[int, tuple[int, float]] = {}
     nodes: dict[int, Node] = {}
@@ -152,7 +157,7 @@ def _look(loop: Any, looking: _Looking, now: float) -> Iterator[None]:
                 nodes[id(task)] = _graph.look(task)
             del task
             yield
-    alive = {id(task): task for task in _tasks(loop)}
+    alive = {id(task): task for task in _tasks.of_loop(loop)}
     nodes = {
         task: node
         for task, node in nodes.items()
