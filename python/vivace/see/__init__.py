@@ -16,7 +16,9 @@ is asked seldom and may take its time.
 ``_acquisitions``      who took a lock by hand (``--dev``)
 ``_reach``             whether a task can reach an object
 ``_graph``             the wait graph, and its circles
+``_idle``              whether anything could still wake a task
 ``_deadlocks``         looks for circles: V301, V303
+``_deadlock_reports``  what is said of them
 ``_accesses``          which instructions read and write shared state
 ``_races``             updates that are lost at awaits (``--races``): V501
 ``_strict``            calls that block, refused (the plugin for pytest): V401
