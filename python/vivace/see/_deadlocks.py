@@ -91,7 +91,7 @@ def watch(loop: Any) -> None:
     if looking.work is None:
         if now < looking.next:
             return
-        looking.work = _look(loop, looking, now)
+        looking.work = _look(weakref.ref(loop), looking, now)
     _slice(looking)
 
 
@@ -104,9 +104,9 @@ def _slice(looking: _Looking) -> None:
     looking.work = None
 
 
-def _look(loop: Any, looking: _Looking, now: float) -> Iterator[None]:
-    """One look at all tasks, with pauses."""
-    references = [weakref.ref(task) for task in _tasks.of_loop(loop)]
+def _look(of: weakref.ref[Any], looking: _Looking, now: float) -> Iterator[None]:
+    """One look at all tasks of a loop, with pauses; between them it keeps nothing alive."""
+    references = [weakref.ref(task) for task in _tasks.of_loop(of())]
     yield
     resting: dict[int, tuple[int, float]] = {}
     nodes: dict[int, Node] = {}
@@ -141,6 +141,7 @@ def _look(loop: Any, looking: _Looking, now: float) -> Iterator[None]:
                 nodes[id(task)] = _graph.look(task)
             del task
             yield
+    loop = of()
     alive = {id(task): task for task in _tasks.of_loop(loop)}
     nodes = {
         task: node
