@@ -19,7 +19,7 @@ OTHER_DEFAULTS = {"timeout_graceful_shutdown", "timeout_worker_healthcheck"}
 
 def options(*words: str, **environment: str) -> dict[str, Any]:
     """What Config would be called with."""
-    given, unknown = serve.Parser().parse_known_args(list(words))
+    given, unknown = serve.ServeParser().parse_known_args(list(words))
     assert unknown == []
     values = vars(given)
     before = serve.os.environ

@@ -1,23 +1,14 @@
-"""What `vivace top`, `ps` and `doctor` share: their command lines, and their errors."""
+"""What `vivace top`, `ps` and `doctor` share: their command lines, the look, and the errors."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any, NoReturn
 
 from vivace import _native
 
 from . import WRONG_USAGE, fail
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with one line."""
-        print(f"{self.prog}: {message}", file=sys.stderr)
-        sys.exit(WRONG_USAGE)
+from ._parser import Parser
 
 
 def parser(program: str, description: str, epilog: str = "") -> Parser:
@@ -54,21 +45,48 @@ def only(program: str) -> str | None:
     return None
 
 
-def look(program: str, target: str, what: str, options: Any, failed: int) -> tuple[str, bool] | int:
-    """Look at a process: the text and whether something is wrong, or an exit status."""
+def tell(
+    program: str,
+    given: str | None,
+    what: str,
+    *,
+    files: bool,
+    sort: str = "busy",
+    word: str = "",
+    interval: float = 0.5,
+    failed: int = 1,
+    wrong: int = 0,
+) -> int:
+    """Look at a process and print what is seen.
+
+    Args:
+        program: Who speaks when something is wrong with the command line.
+        given: The process or file that the command line names, if it does.
+        what: The kind of text, as in ``vivace._native.see_look``.
+        files: Whether a file will do.
+        sort: What tasks are sorted by.
+        word: Only tasks with this word.
+        interval: Seconds between two looks, for what is counted between them.
+        failed: The exit status if the process cannot be looked at.
+        wrong: The exit status if something is wrong with the process.
+
+    Returns:
+        The exit status.
+    """
+    target = given or only(program)
+    if target is None:
+        return WRONG_USAGE
+    if mistake := is_target(program, target, files=files):
+        return mistake
     try:
-        return _native.see_look(
-            target,
-            what,
-            getattr(options, "sort", "busy"),
-            getattr(options, "filter", ""),
-            getattr(options, "interval", 0.5),
-        )
+        text, is_wrong = _native.see_look(target, what, sort, word, interval)
     except LookupError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return failed
     except KeyboardInterrupt:
         return 130
+    show(text)
+    return wrong if is_wrong else 0
 
 
 def show(text: str) -> None:

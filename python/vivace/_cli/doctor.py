@@ -6,7 +6,7 @@ from . import _target
 
 PROGRAM = "vivace doctor"
 
-# Neither "in order" (0) nor "something is wrong" (1).
+SOMETHING_WRONG = 1
 NOT_LOOKED_AT = 3
 
 
@@ -27,15 +27,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
-    target = options.target or _target.only(PROGRAM)
-    if target is None:
-        return 2
-    if wrong := _target.is_target(PROGRAM, target, files=True):
-        return wrong
     what = "doctor-json" if options.json else "doctor"
-    looked = _target.look(PROGRAM, target, what, options, NOT_LOOKED_AT)
-    if isinstance(looked, int):
-        return looked
-    text, wrong_with_it = looked
-    _target.show(text)
-    return int(wrong_with_it)
+    return _target.tell(
+        PROGRAM, options.target, what, files=True, failed=NOT_LOOKED_AT, wrong=SOMETHING_WRONG
+    )

@@ -18,14 +18,5 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
-    target = options.pid or _target.only(PROGRAM)
-    if target is None:
-        return 2
-    if wrong := _target.is_target(PROGRAM, target, files=True):
-        return wrong
-    options.interval = 0.0
-    looked = _target.look(PROGRAM, target, "ps-json" if options.json else "ps", options, 1)
-    if isinstance(looked, int):
-        return looked
-    _target.show(looked[0])
-    return 0
+    what = "ps-json" if options.json else "ps"
+    return _target.tell(PROGRAM, options.pid, what, files=True, interval=0.0)

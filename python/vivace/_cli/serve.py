@@ -11,10 +11,10 @@ import difflib
 import os
 import platform
 import re
-import sys
-from typing import Any, NoReturn
+from typing import Any
 
-from . import WRONG_USAGE, serve_environment, web
+from . import serve_environment, web
+from ._parser import Parser
 from .serve_flags import FLAGS, Flag, Kind
 
 PROGRAM = "vivace serve"
@@ -29,7 +29,7 @@ Exit status: 0 after serving, 2 if the command line is wrong, 3 if the server co
 
 def main(arguments: list[str]) -> int:
     """Serve what the arguments name."""
-    parser = Parser()
+    parser = ServeParser()
     given, unknown = parser.parse_known_args(arguments)
     if unknown:
         parser.error(about_unknown(unknown[0]))
@@ -105,7 +105,7 @@ def version() -> str:
     )
 
 
-class Parser(argparse.ArgumentParser):
+class ServeParser(Parser):
     """The parser of the command line. What is not given is not in its result."""
 
     def __init__(self) -> None:
@@ -130,11 +130,6 @@ class Parser(argparse.ArgumentParser):
             if flag.group not in groups:
                 groups[flag.group] = self.add_argument_group(flag.group)
             add(groups[flag.group], flag)
-
-    def error(self, message: str) -> NoReturn:
-        """End with one line."""
-        print(f"{PROGRAM}: {message}", file=sys.stderr)
-        sys.exit(WRONG_USAGE)
 
 
 def add(group: Any, flag: Flag) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import enum
-import re
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -17,6 +16,8 @@ from vivace.serve._adapters import Interface
 from vivace.serve._config import Config
 from vivace.serve._lifespan import LifespanMode
 from vivace.serve._logging import LOG_LEVELS
+
+from . import _quantities
 
 __all__ = ["FLAGS", "BadValue", "Flag", "Kind", "read_boolean"]
 
@@ -52,8 +53,6 @@ _METAVARS = {
 }
 
 _FIELDS = {field.name: field for field in dataclasses.fields(Config)}
-
-_UNITS = {"": 0, "k": 10, "m": 20, "g": 30}
 
 
 @dataclass(frozen=True)
@@ -160,10 +159,10 @@ def _seconds(text: str) -> float:
 
 
 def _size(text: str) -> int:
-    form = re.fullmatch(r"(\d+)(?:([kmg])(?:i?b)?|b?)", text.strip().lower())
-    if form is None:
-        raise BadValue(f"{text!r} is no size: a number of bytes, or one with K, M or G after it")
-    return int(form[1]) << _UNITS[form[2] or ""]
+    try:
+        return _quantities.size(text)
+    except ValueError as error:
+        raise BadValue(f"{error}") from None
 
 
 def read_boolean(text: str) -> bool:

@@ -37,18 +37,18 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if not 0.1 <= options.interval <= 3600:
         return fail(PROGRAM, f"--interval takes 0.1 to 3600 seconds, not {options.interval:g}")
+    if options.once or options.json:
+        return _target.tell(
+            PROGRAM,
+            options.pid,
+            "top-json" if options.json else "top",
+            files=False,
+            sort=options.sort,
+            word=options.filter,
+            interval=min(options.interval, 0.5),
+        )
     if options.pid is not None and (wrong := _target.is_target(PROGRAM, options.pid, files=False)):
         return wrong
-    if options.once or options.json:
-        target = options.pid or _target.only(PROGRAM)
-        if target is None:
-            return 2
-        options.interval = min(options.interval, 0.5)
-        looked = _target.look(PROGRAM, target, "top-json" if options.json else "top", options, 1)
-        if isinstance(looked, int):
-            return looked
-        _target.show(looked[0])
-        return 0
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return fail(PROGRAM, "this is no terminal; give --once or --json")
     try:

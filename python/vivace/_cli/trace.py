@@ -14,8 +14,10 @@ import sys
 from typing import Any
 
 from vivace import _native
+from vivace.see._sites import shown
 
-from . import fail
+from . import _quantities, fail
+from ._quantities import grouped, shown_duration, shown_size
 
 HELP = """usage: vivace trace [-o FILE] SCRIPT [ARGUMENT ...]
        vivace trace [-o FILE] -m MODULE [ARGUMENT ...]
@@ -80,10 +82,10 @@ class Options:
                 self.output = word[2:]
             elif name == "--limit":
                 del rest[0]
-                self.limit = size(value(name, attached))
+                self.limit = limit(value(name, attached))
             elif name == "--last":
                 del rest[0]
-                self.last = duration(value(name, attached))
+                self.last = last_seconds(value(name, attached))
             elif word.isdigit() and not self.program:
                 # A process; its options may follow it.
                 self.program = [rest.pop(0)]
@@ -94,33 +96,26 @@ class Options:
             raise Mistake(f"{self.output}: traces are .html, .pftrace or .json")
 
 
-def size(text: str) -> int:
-    """A number of bytes: ``500M``, ``2G``."""
-    number, unit = text[:-1], text[-1:].upper()
-    factors = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-    if unit not in factors:
-        number, unit = text, ""
+def limit(text: str) -> int:
+    """What `--limit` takes."""
     try:
-        found = int(float(number) * factors.get(unit, 1))
-    except (ValueError, OverflowError):
+        found = _quantities.size(text)
+    except ValueError:
         found = 0
-    if found <= 0:
+    if not 0 < found < 1 << 63:
         raise Mistake(f"--limit {text}: it takes a size such as 500M or 2G")
     return found
 
 
-def duration(text: str) -> float:
-    """Seconds: ``10s``, ``500ms``, ``2m``."""
-    for unit, factor in (("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("", 1.0)):
-        if text.endswith(unit):
-            try:
-                seconds = float(text.removesuffix(unit)) * factor
-            except ValueError:
-                break
-            if 0 < seconds <= 1e6:
-                return seconds
-            break
-    raise Mistake(f"--last {text}: it takes a time such as 10s or 500ms")
+def last_seconds(text: str) -> float:
+    """What `--last` takes."""
+    try:
+        seconds = _quantities.duration(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 1e6:
+        raise Mistake(f"--last {text}: it takes a time such as 10s or 500ms")
+    return seconds
 
 
 def main(arguments: list[str]) -> int:
@@ -224,21 +219,19 @@ def convert(recording: str, output: str, *, keep: bool) -> int:
 def report(summary: dict[str, Any], output: str, size: int) -> list[str]:
     """Two lines about a trace."""
     counts = f"{grouped(summary['tasks'])} tasks, {grouped(summary['counted_steps'])} steps"
-    name = os.path.relpath(output)
-    shown = output if name.startswith("..") else name
     hint = ", open it in any browser" if output.endswith((".html", ".htm")) else ""
     if output.endswith((".pftrace", ".perfetto-trace")):
         hint = ", open it in ui.perfetto.dev"
     lines = [
         f"traced {summary['seconds']:.3g} s: {counts}, {grouped(summary['dropped'])} events dropped"
-        f" -> {shown} ({bytes_text(size)}){hint}"
+        f" -> {shown(output)} ({shown_size(size)}){hint}"
     ]
     if summary["steps"]:
         longest, delay = summary["longest_step"], summary["longest_delay"]
         hit = summary["delayed_tasks"]
         lines.append(
-            f"longest step {seconds(longest['seconds'])} {place(longest)} | "
-            f"longest ready delay {seconds(delay['seconds'])} ({grouped(hit)} "
+            f"longest step {shown_duration(longest['seconds'])} {place(longest)} | "
+            f"longest ready delay {shown_duration(delay['seconds'])} ({grouped(hit)} "
             f"task{'s' if hit != 1 else ''} hit) | loop {summary['utilisation']:.0%} busy"
         )
     else:
@@ -250,21 +243,3 @@ def place(longest: dict[str, Any]) -> str:
     """A function and where it stands."""
     text = f"{longest['function'] or '?'}()"
     return f"{text} {longest['file']}:{longest['line']}" if longest["file"] else text
-
-
-def seconds(value: float) -> str:
-    """A duration with its unit."""
-    for factor, unit in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if value >= factor:
-            return f"{value / factor:.3g} {unit}"
-    return f"{value * 1e9:.0f} ns"
-
-
-def bytes_text(size: int) -> str:
-    """A size with its unit."""
-    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
-
-
-def grouped(number: int) -> str:
-    """Digits in groups of three."""
-    return f"{number:,}".replace(",", " ")
