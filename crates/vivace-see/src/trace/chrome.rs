@@ -2,32 +2,21 @@
 //!
 //! A process for each loop, a thread for each task; thread 0 is the loop itself.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
 use super::file::{Consumer, Head};
 use super::join::{Joiner, Step};
+use super::known::{Known, process_number};
 use super::name::Name;
 use super::record::{Actor, Kind, Record};
-
-#[derive(Default)]
-struct About {
-    coroutine: u32,
-    name: u32,
-    described: bool,
-    /// Since when it waits, and for what.
-    waits: Option<(u64, u32)>,
-    ended: bool,
-}
 
 /// Writes the trace while the timeline passes.
 pub struct ChromeWriter<W: Write> {
     output: W,
     joiner: Joiner,
-    names: HashMap<u32, Name>,
-    tasks: HashMap<u32, About>,
+    known: Known,
     loops: Vec<u16>,
     begin: u64,
     pid: u32,
@@ -41,8 +30,7 @@ impl<W: Write> ChromeWriter<W> {
         Ok(Self {
             output,
             joiner: Joiner::default(),
-            names: HashMap::new(),
-            tasks: HashMap::new(),
+            known: Known::default(),
             loops: Vec::new(),
             begin: head.begin,
             pid: head.pid,
@@ -57,16 +45,12 @@ impl<W: Write> ChromeWriter<W> {
     }
 
     fn process(&self, event_loop: u16) -> u64 {
-        u64::from(self.pid) + (u64::from(event_loop) << 24)
+        process_number(self.pid, event_loop)
     }
 
     /// In microseconds.
     fn time(&self, time: u64) -> f64 {
         time.saturating_sub(self.begin) as f64 / 1e3
-    }
-
-    fn text(&self, number: u32) -> Option<&str> {
-        self.names.get(&number).map(|name| name.text.as_str())
     }
 
     fn describe(&mut self, event_loop: u16, thread: u32, kind: &str, name: &str) -> io::Result<()> {
@@ -86,17 +70,10 @@ impl<W: Write> ChromeWriter<W> {
 
     fn describe_task(&mut self, event_loop: u16, task: u32) -> io::Result<()> {
         self.describe_loop(event_loop)?;
-        let about = self.tasks.entry(task).or_default();
-        if std::mem::replace(&mut about.described, true) {
-            return Ok(());
+        match self.known.describe(task) {
+            Some(name) => self.describe(event_loop, task, "thread_name", &name),
+            None => Ok(()),
         }
-        let (coroutine, name) = (about.coroutine, about.name);
-        let name = match (self.text(coroutine), self.text(name)) {
-            (Some(coroutine), Some(name)) => format!("{coroutine}: {name}"),
-            (Some(one), None) | (None, Some(one)) => one.to_owned(),
-            (None, None) => format!("task {task}"),
-        };
-        self.describe(event_loop, task, "thread_name", &name)
     }
 
     fn slice(
@@ -128,10 +105,10 @@ impl<W: Write> ChromeWriter<W> {
     fn step(&mut self, step: &Step) -> io::Result<()> {
         self.describe_task(step.event_loop, step.task)?;
         let place = (step.event_loop, step.task);
-        let about = self.tasks.entry(step.task).or_default();
-        let (waits, ended) = (about.waits.take(), about.ended);
+        let task = self.known.task(step.task);
+        let (waits, ended) = (task.waits.take(), task.ended);
         if let Some((since, reason)) = waits {
-            let reason = self.text(reason).unwrap_or("waiting").to_owned();
+            let reason = self.known.text(reason).unwrap_or("waiting").to_owned();
             self.slice(place, &reason, since, step.ready)?;
         }
         if step.ready < step.begin {
@@ -149,7 +126,7 @@ impl<W: Write> ChromeWriter<W> {
             self.flow(place, "f", step.begin, &id)?;
         }
         if !ended {
-            self.tasks.entry(step.task).or_default().waits = Some((step.end, step.reason));
+            self.known.task(step.task).waits = Some((step.end, step.reason));
         }
         Ok(())
     }
@@ -173,26 +150,16 @@ impl<W: Write> ChromeWriter<W> {
 
 impl<W: Write> Consumer for ChromeWriter<W> {
     fn name(&mut self, number: u32, name: &Name) -> io::Result<()> {
-        self.names.insert(number, name.clone());
+        self.known.learn_name(number, name);
         Ok(())
     }
 
     fn record(&mut self, event_loop: u16, record: &Record) -> io::Result<()> {
-        if record.kind == Kind::Ended {
-            self.tasks.entry(record.subject).or_default().ended = true;
-        }
+        self.known.learn(record);
         if let Some(step) = self.joiner.take(event_loop, record) {
             self.step(&step)?;
         }
         let name = match record.kind {
-            Kind::Coroutine => {
-                self.tasks.entry(record.subject).or_default().coroutine = record.detail;
-                return Ok(());
-            }
-            Kind::Named => {
-                self.tasks.entry(record.subject).or_default().name = record.detail;
-                return Ok(());
-            }
             Kind::Queues => {
                 self.counter(event_loop, record.time, "ready", f64::from(record.subject))?;
                 return self.counter(event_loop, record.time, "tasks", f64::from(record.detail));
@@ -201,7 +168,7 @@ impl<W: Write> Consumer for ChromeWriter<W> {
                 let lag = record.nanoseconds() as f64 / 1e6;
                 return self.counter(event_loop, record.time, "lag (ms)", lag);
             }
-            Kind::Callback => self.text(record.subject).unwrap_or("callback").to_owned(),
+            Kind::Callback => self.known.text(record.subject).unwrap_or("callback").to_owned(),
             Kind::Poll => "waiting for events".to_owned(),
             Kind::Gc => "garbage collection".to_owned(),
             Kind::GilWait => "waiting for the GIL".to_owned(),

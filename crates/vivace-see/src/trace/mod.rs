@@ -7,6 +7,7 @@
 //! | `recorder` | takes events while a trace runs |
 //! | `file` | the file that a trace is recorded into |
 //! | `join` | puts together what belongs to one step |
+//! | `known` | what it has told so far of names and tasks |
 //! | `summary` | what the terminal says of a trace |
 //! | `page` | the page for browsers; the viewer is in `../../viewer` |
 //! | `perfetto`, `protobuf` | for ui.perfetto.dev |
@@ -18,6 +19,7 @@ pub mod chrome;
 pub mod convert;
 pub mod file;
 pub mod join;
+mod known;
 pub mod last;
 pub mod name;
 pub mod page;

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 
 use super::file::{Consumer, Head};
 use super::join::{Joiner, Step};
+use super::known::{Known, process_number};
 use super::name::Name;
 use super::protobuf::Message;
 use super::record::{Actor, Kind, Record};
@@ -137,25 +138,12 @@ fn flow(task: u32, ready: u64) -> u64 {
     (u64::from(task) << 40 ^ ready).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// What is known of a task.
-#[derive(Default)]
-struct About {
-    coroutine: u32,
-    name: u32,
-    site: u32,
-    described: bool,
-    /// A slice "waiting" is open.
-    waiting: bool,
-    ended: bool,
-}
-
 /// Writes the trace while the timeline passes.
 pub struct PerfettoWriter<W: Write> {
     output: W,
     joiner: Joiner,
-    names: HashMap<u32, Name>,
+    known: Known,
     interned: HashSet<u32>,
-    tasks: HashMap<u32, About>,
     loops: HashSet<u16>,
     /// The arrows that begin in the step or callback that runs.
     flows: HashMap<(u16, Actor), Vec<u64>>,
@@ -170,9 +158,8 @@ impl<W: Write> PerfettoWriter<W> {
         let mut this = Self {
             output,
             joiner: Joiner::default(),
-            names: HashMap::new(),
+            known: Known::default(),
             interned: HashSet::new(),
-            tasks: HashMap::new(),
             loops: HashSet::new(),
             flows: HashMap::new(),
             begin: head.begin,
@@ -222,10 +209,8 @@ impl<W: Write> PerfettoWriter<W> {
         }
         let process = Track::Process.uuid(event_loop);
         let mut about = Message::default();
-        // Perfetto merges processes of one number: another loop gets one that no process has.
-        let pid = u64::from(self.pid) + (u64::from(event_loop) << 24);
         about
-            .number(field::process::PID, pid)
+            .number(field::process::PID, process_number(self.pid, event_loop))
             .text(field::process::COMMAND_LINE, &self.command)
             .text(field::process::NAME, &format!("loop {event_loop}"));
         let mut track = Message::default();
@@ -252,16 +237,7 @@ impl<W: Write> PerfettoWriter<W> {
 
     fn describe_task(&mut self, event_loop: u16, task: u32) -> io::Result<()> {
         self.describe_loop(event_loop)?;
-        let about = self.tasks.entry(task).or_default();
-        if std::mem::replace(&mut about.described, true) {
-            return Ok(());
-        }
-        let text = |number| self.names.get(&number).map(|name| name.text.clone());
-        let name = match (text(about.coroutine), text(about.name)) {
-            (Some(coroutine), Some(name)) => format!("{coroutine}: {name}"),
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => format!("task {task}"),
-        };
+        let Some(name) = self.known.describe(task) else { return Ok(()) };
         let mut track = Message::default();
         track
             .number(field::track::UUID, Track::Task(task).uuid(event_loop))
@@ -274,7 +250,7 @@ impl<W: Write> PerfettoWriter<W> {
     fn intern(&mut self, number: u32) -> io::Result<u64> {
         let id = FIRST_NAME + u64::from(number);
         if self.interned.insert(number) {
-            let text = self.names.get(&number).map_or("?", |name| name.text.as_str());
+            let text = self.known.text(number).unwrap_or("?");
             let mut interned = Message::default();
             interned.message(field::interned::EVENT_NAMES, &event_name(id, text));
             let mut packet = Message::default();
@@ -294,13 +270,11 @@ impl<W: Write> PerfettoWriter<W> {
     fn step(&mut self, step: &Step) -> io::Result<()> {
         self.describe_task(step.event_loop, step.task)?;
         let track = Track::Task(step.task).uuid(step.event_loop);
-        let about = self.tasks.entry(step.task).or_default();
-        let (waiting, ended) = (std::mem::take(&mut about.waiting), about.ended);
-        let annotations = [
-            ("function", self.place(about_name(&self.tasks, step.task, |about| about.coroutine))),
-            ("created", self.place(about_name(&self.tasks, step.task, |about| about.site))),
-        ];
-        if waiting {
+        let task = self.known.task(step.task);
+        let (waits, ended, coroutine, site) =
+            (task.waits.take(), task.ended, task.coroutine, task.site);
+        let annotations = [("function", self.place(coroutine)), ("created", self.place(site))];
+        if waits.is_some() {
             self.end(track, step.ready)?;
         }
         if step.ready < step.begin {
@@ -328,13 +302,13 @@ impl<W: Write> PerfettoWriter<W> {
             let reason =
                 if step.reason == 0 { Word::Waiting as u64 } else { self.intern(step.reason)? };
             self.event(step.end, &named(Type::Begin, track, reason))?;
-            self.tasks.entry(step.task).or_default().waiting = true;
+            self.known.task(step.task).waits = Some((step.end, step.reason));
         }
         Ok(())
     }
 
     fn place(&self, number: u32) -> Option<String> {
-        let name = self.names.get(&number)?;
+        let name = self.known.name(number)?;
         Some(format!("{} {}:{}", name.text, name.file, name.line))
     }
 
@@ -368,10 +342,6 @@ impl<W: Write> PerfettoWriter<W> {
     }
 }
 
-fn about_name(tasks: &HashMap<u32, About>, task: u32, which: fn(&About) -> u32) -> u32 {
-    tasks.get(&task).map_or(0, which)
-}
-
 fn event_name(number: u64, text: &str) -> Message {
     let mut name = Message::default();
     name.number(field::interned::ID, number).text(field::interned::NAME, text);
@@ -392,24 +362,16 @@ fn named(kind: Type, track: u64, name: u64) -> Message {
 
 impl<W: Write> Consumer for PerfettoWriter<W> {
     fn name(&mut self, number: u32, name: &Name) -> io::Result<()> {
-        self.names.insert(number, name.clone());
+        self.known.learn_name(number, name);
         Ok(())
     }
 
     fn record(&mut self, event_loop: u16, record: &Record) -> io::Result<()> {
-        // The end of a task is written inside its last step.
-        if record.kind == Kind::Ended {
-            self.tasks.entry(record.subject).or_default().ended = true;
-        }
+        self.known.learn(record);
         if let Some(step) = self.joiner.take(event_loop, record) {
             self.step(&step)?;
         }
         match record.kind {
-            Kind::Coroutine => {
-                self.tasks.entry(record.subject).or_default().coroutine = record.detail
-            }
-            Kind::Named => self.tasks.entry(record.subject).or_default().name = record.detail,
-            Kind::Site => self.tasks.entry(record.subject).or_default().site = record.detail,
             Kind::Ready if record.actor() != Actor::Nobody => {
                 let flows = self.flows.entry((event_loop, record.actor())).or_default();
                 flows.push(flow(record.subject, record.time));
@@ -444,7 +406,14 @@ impl<W: Write> Consumer for PerfettoWriter<W> {
                 let event = named(Type::Instant, Track::Loop.uuid(event_loop), word as u64);
                 self.event(record.time, &event)?;
             }
-            Kind::Step | Kind::Ready | Kind::Wait | Kind::Created | Kind::Ended => {}
+            Kind::Step
+            | Kind::Ready
+            | Kind::Wait
+            | Kind::Created
+            | Kind::Ended
+            | Kind::Coroutine
+            | Kind::Named
+            | Kind::Site => {}
         }
         Ok(())
     }
