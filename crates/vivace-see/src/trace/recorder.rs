@@ -1,8 +1,9 @@
 //! Takes events while a trace runs and writes them into its file.
 //!
 //! There is one recorder for all loops of a process. Events are kept until there are some
-//! thousands; names are written before the events that mean them. When the file has reached its
-//! size, or cannot be written, further events are only counted.
+//! thousands, or for a second while a loop works, so that a process that is killed leaves most of
+//! them; names are written before the events that mean them. When the file has reached its size, or
+//! cannot be written, further events are only counted.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -15,6 +16,8 @@ use super::record::{Kind, Record};
 
 /// How many bytes of events of one loop are kept.
 const KEPT: usize = 1 << 16;
+/// For how many nanoseconds, at most, while loops take turns.
+const KEPT_FOR: u64 = 1_000_000_000;
 
 struct Inner<W: Write> {
     output: W,
@@ -24,6 +27,8 @@ struct Inner<W: Write> {
     /// Events that are not written yet, by the number of the loop.
     loops: Vec<Vec<u8>>,
     written: u64,
+    /// When the last event was that all were written at.
+    flushed: u64,
     error: Option<io::Error>,
     totals: Totals,
 }
@@ -45,21 +50,26 @@ impl<W: Write> Recorder<W> {
     /// Writes the head.
     pub fn new(mut output: W, head: &Head, limit: u64) -> io::Result<Self> {
         head.write(&mut output)?;
+        output.flush()?;
         let inner = Inner {
             output,
             names: Names::default(),
             new_names: Vec::new(),
             loops: Vec::new(),
             written: 0,
+            flushed: head.begin,
             error: None,
             totals: Totals::default(),
         };
         Ok(Self { inner: Mutex::new(inner), limit })
     }
 
-    /// The number of a name.
+    /// The number of a name; 0 if it is new and nothing is written any more.
     pub fn name(&self, name: &Name) -> u32 {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.has_ended(self.limit) {
+            return inner.names.number_of_few(name, 0).map_or(0, |(number, _)| number);
+        }
         let (number, new) = inner.names.number(name);
         if new {
             name.write(number, &mut inner.new_names);
@@ -83,15 +93,18 @@ impl<W: Write> Recorder<W> {
         kept.extend_from_slice(&record.bytes());
         if kept.len() >= KEPT {
             inner.flush(index, self.limit);
+        } else if record.kind == Kind::Queues
+            && record.time.saturating_sub(inner.flushed) >= KEPT_FOR
+        {
+            inner.flushed = record.time;
+            inner.flush_all(self.limit);
         }
     }
 
     /// Writes what is kept, and the end; the answer is what was counted.
     pub fn finish(&self, end: u64) -> io::Result<Totals> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        for index in 0..inner.loops.len() {
-            inner.flush(index, self.limit);
-        }
+        inner.flush_all(self.limit);
         inner.totals.end = end;
         let totals = inner.totals;
         if let Some(error) = inner.error.take() {
@@ -104,14 +117,32 @@ impl<W: Write> Recorder<W> {
 }
 
 impl<W: Write> Inner<W> {
+    /// Nothing is written any more.
+    fn has_ended(&self, limit: u64) -> bool {
+        self.written >= limit || self.error.is_some()
+    }
+
+    /// Writes all that is kept, so that it is there if the process is killed.
+    fn flush_all(&mut self, limit: u64) {
+        for index in 0..self.loops.len() {
+            self.flush(index, limit);
+        }
+        if let (None, Err(error)) = (&self.error, self.output.flush()) {
+            self.error = Some(error);
+        }
+    }
+
     fn flush(&mut self, index: usize, limit: u64) {
+        if self.loops[index].is_empty() {
+            return;
+        }
         let mut records = std::mem::take(&mut self.loops[index]);
         if self.written + (self.new_names.len() + records.len()) as u64 > limit {
             // From now on nothing is written: a file with holes would tell of waits that were none.
             self.written = limit;
         }
-        let full = self.written >= limit;
-        if full || self.error.is_some() {
+        if self.has_ended(limit) {
+            self.new_names = Vec::new();
             self.totals.dropped += (records.len() / Record::SIZE) as u64;
         } else if let Err(error) = self.write(index, &records) {
             self.totals.dropped += (records.len() / Record::SIZE) as u64;
@@ -134,9 +165,61 @@ impl<W: Write> Inner<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::trace::file::{Consumer, read_pieces};
     use crate::trace::summary::Counter;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("nobody panicked").write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_process_that_is_killed_leaves_all_but_the_last_second() {
+        const SECOND: u64 = 1_000_000_000;
+        let written = Shared::default();
+        let head = Head { begin: 5 * SECOND, ..Head::default() };
+        let output = BufWriter::new(written.clone());
+        let recorder = Recorder::new(output, &head, u64::MAX).expect("memory");
+        let steps = || {
+            let bytes = written.0.lock().expect("nobody panicked").clone();
+            let mut input = bytes.as_slice();
+            Head::read(&mut input).expect("the head is there from the beginning");
+            let mut counter = Counter::default();
+            read_pieces(&mut input, &mut counter).expect("pieces");
+            counter.finish(None, None).steps
+        };
+        recorder.record(0, Record::slice(Kind::Step, 5 * SECOND, 5 * SECOND + 9, 1));
+        recorder.record(0, Record::new(Kind::Queues, 5 * SECOND + 10, 0, 1));
+        assert_eq!(steps(), 0);
+        recorder.record(1, Record::slice(Kind::Step, 6 * SECOND, 6 * SECOND + 9, 2));
+        recorder.record(0, Record::new(Kind::Queues, 6 * SECOND + 10, 0, 1));
+        assert_eq!(steps(), 2);
+        // Leaving it out must not write what is kept.
+        std::mem::forget(recorder);
+    }
+
+    #[test]
+    fn beyond_the_limit_no_names_are_kept() {
+        let recorder = Recorder::new(Vec::new(), &Head::default(), 100).expect("memory");
+        let name = |number: u32| Name { text: format!("Task-{number}"), ..Name::default() };
+        let first = recorder.name(&name(0));
+        for number in 0..2 * (KEPT / Record::SIZE) as u32 {
+            recorder.record(0, Record::new(Kind::Named, 0, number, recorder.name(&name(number))));
+        }
+        assert_eq!(recorder.name(&name(u32::MAX)), 0);
+        assert_eq!(recorder.name(&name(0)), first);
+        let inner = recorder.inner.into_inner().expect("nobody panicked");
+        assert!(inner.new_names.is_empty());
+    }
 
     fn recorded(steps: u32, limit: u64) -> (Vec<u8>, Totals) {
         let recorder = Recorder::new(Vec::new(), &Head::default(), limit).expect("memory");
