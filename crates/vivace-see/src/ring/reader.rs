@@ -402,6 +402,30 @@ mod tests {
     }
 
     #[test]
+    fn without_room_for_tasks_events_go_on() {
+        #[derive(Clone, Copy)]
+        struct NoSnapshots(&'static [AtomicU64]);
+        impl Memory for NoSnapshots {
+            fn words(&self) -> &'static [AtomicU64] {
+                self.0
+            }
+            fn reserve(&self, offset: usize, _length: usize) -> bool {
+                !(layout::SNAPSHOTS..layout::NAMES).contains(&offset)
+            }
+        }
+        let words = written(&[]).0.memory().0;
+        let writer = Writer::new(NoSnapshots(words));
+        writer.snapshot(&["{}".into()], 0, [0, 0]);
+        for number in 0..layout::EVENTS_KEPT as u64 + 5 {
+            writer.event([number + 1, 0]);
+        }
+        let reader = Reader::new(words).expect("a file of ours");
+        assert!(reader.snapshot().expect("read").is_none());
+        let last = [layout::EVENTS_KEPT as u64 + 5, 0];
+        assert_eq!(reader.events().expect("read").last(), Some(&last));
+    }
+
+    #[test]
     fn what_is_too_long_is_cut_and_counted() {
         let (writer, reader) = written(&["x".repeat(10_000), "€".repeat(5_000)]);
         let argv = reader.about().expect("read").argv;

@@ -44,7 +44,8 @@ pub struct Writer<M> {
     names: Mutex<()>,
     /// How many bytes of a section were reserved: snapshots (two), names, events.
     reserved: [AtomicU64; 4],
-    full: AtomicBool,
+    /// There was no room for some of the events: those places must not be written to.
+    events_are_short: AtomicBool,
 }
 
 /// Events are reserved in steps of this many bytes.
@@ -60,7 +61,7 @@ impl<M: Memory> Writer<M> {
             snapshots: Mutex::new(()),
             names: Mutex::new(()),
             reserved: [const { AtomicU64::new(0) }; 4],
-            full: AtomicBool::new(false),
+            events_are_short: AtomicBool::new(false),
         }
     }
 
@@ -82,7 +83,7 @@ impl<M: Memory> Writer<M> {
         for reserved in &self.reserved {
             reserved.store(0, Ordering::Relaxed);
         }
-        self.full.store(false, Ordering::Relaxed);
+        self.events_are_short.store(false, Ordering::Relaxed);
         self.set(header::VERSION, layout::VERSION);
         self.set(header::PID, process.pid.into());
         self.set(header::START_TIME, process.start_time);
@@ -189,9 +190,10 @@ impl<M: Memory> Writer<M> {
         if number < layout::EVENTS_KEPT {
             let needed = layout::PAGE + offset + layout::EVENT_SIZE;
             if !self.reserve(3, layout::EVENTS, needed.next_multiple_of(STEP)) {
+                self.events_are_short.store(true, Ordering::Relaxed);
                 return;
             }
-        } else if self.full.load(Ordering::Relaxed) {
+        } else if self.events_are_short.load(Ordering::Relaxed) {
             return;
         }
         let word = (layout::FIRST_EVENT + offset) / 8;
@@ -208,7 +210,6 @@ impl<M: Memory> Writer<M> {
         }
         let length = length.next_multiple_of(layout::PAGE).min(layout::LENGTH - offset);
         if !self.memory.reserve(offset, length) {
-            self.full.store(true, Ordering::Relaxed);
             return false;
         }
         reserved.fetch_max(length as u64, Ordering::Relaxed);
