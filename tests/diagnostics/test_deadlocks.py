@@ -216,6 +216,27 @@ def test_with_dev_a_lost_lock_is_seen_beside_others(watch: Any) -> None:
     assert done.only("V303")["taken"]["line"] == done.line("taken")
 
 
+def test_with_dev_a_lock_is_taken_without_a_loop_as_ever(watch: Any) -> None:
+    source = """
+import asyncio
+
+async def main():
+    pass
+
+asyncio.run(main())
+lock = asyncio.Lock()
+try:
+    lock.acquire().send(None)
+except StopIteration as stop:
+    print(stop.value, lock.locked())
+lock.release()
+print(lock.locked())
+"""
+    done = watch(source, diag="dev")
+    assert done.stdout == "True True\nFalse\n"
+    assert done.findings == []
+
+
 def test_with_dev_the_owner_by_hand_is_in_the_circle(watch: Any) -> None:
     source = """
 async def transfer(mine, theirs):

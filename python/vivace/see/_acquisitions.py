@@ -8,7 +8,6 @@ microsecond more, so it is done with ``--dev`` only.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import sys
 import time
@@ -17,7 +16,7 @@ from asyncio import locks
 from types import FrameType
 from typing import Any, NamedTuple
 
-from . import _authors
+from . import _authors, _tasks
 
 
 class Acquisition(NamedTuple):
@@ -65,7 +64,7 @@ def _wrap(kind: Any) -> None:
 
 
 def _note(lock: Any) -> None:
-    task = asyncio.current_task()
+    task = _tasks.current()
     if task is None:
         return
     file, line, function = _caller(sys._getframe(2))
@@ -90,10 +89,7 @@ def _forget(lock: Any) -> None:
     taken = _taken.get(lock)
     if not taken:
         return
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        task = None
+    task = _tasks.current()
     for index, acquisition in enumerate(taken):
         if acquisition.task() is task:
             del taken[index]

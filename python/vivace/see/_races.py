@@ -11,13 +11,12 @@ seen, nor variables that functions share as closures, nor state outside the proc
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from types import CodeType, FrameType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, NamedTuple
 
-from . import _accesses, _authors, _findings, _frames
+from . import _accesses, _authors, _findings, _frames, _tasks
 from ._accesses import Accesses, Place
 
 #: What says that it cannot be done here.
@@ -162,7 +161,7 @@ def _note_write(frame: FrameType, place: Place, line: int, *, candidate: bool) -
     owner, key = _owner(frame, place)
     if owner is _UNKNOWN:
         return
-    task = _current_task()
+    task = _tasks.current()
     identity = (id(owner), key)
     if candidate:
         read = _reads.get(id(frame), {}).pop(place, None)
@@ -182,13 +181,6 @@ def _note_write(frame: FrameType, place: Place, line: int, *, candidate: bool) -
     if len(_writes) > _MOST:
         _writes.clear()
     _writes[identity] = _Write(id(task), name, frame.f_code.co_filename, line, _serial)
-
-
-def _current_task() -> Any:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
 
 
 def _same(before: Any, now: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The pending tasks of this process."""
+"""The tasks of this process: the one that runs, and those that are pending."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ import sys
 from typing import Any
 
 from vivace import _native
+
+
+def current() -> Any:
+    """The task that runs in this thread, or None; also where no loop runs."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 def of_loop(loop: Any) -> list[Any]:
