@@ -12,6 +12,7 @@ by a weak reference in `_failures`, by the engine.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 import weakref
@@ -56,12 +57,20 @@ def watch(loop: Any) -> None:
     """Once a second: whoever has failed some time ago and was not asked."""
     now = time.monotonic()
     if _failures:
-        _waiting.extend((now, weak) for weak in _failures)
-        _failures.clear()
+        _waiting.extend((now, weak) for weak in _taken())
     if _waiting:
         _waiting[:] = [each for each in _waiting if _is_to_wait(*each, now, loop)]
     if _reported:
         _reported[:] = [weak for weak in _reported[-_REPORTED:] if not _is_settled(weak)]
+
+
+def _taken() -> list[_Weak]:
+    """What was noted, taken out one by one: loops in other threads note and take, too."""
+    found = []
+    with contextlib.suppress(IndexError):
+        while True:
+            found.append(_failures.pop())
+    return found[::-1]
 
 
 def _is_to_wait(since: float, weak: _Weak, now: float, loop: Any) -> bool:
