@@ -6,7 +6,7 @@ from typing import Any
 
 BEGIN = """
     import asyncio
-    from vivace.see import _cancels, _tick
+    from vivace.see import _cancels, _sites, _tick
     _cancels.LIMIT = 0.2
 
     async def looks(times=6):
@@ -35,7 +35,7 @@ IGNORES = (
         task = asyncio.create_task(worker(), name="worker")  # <- made
         await asyncio.create_task(stopper(task), name="stopper")
         await looks()
-        by = _cancels.cancelled_by(task)
+        by = _sites.canceller(task)
         print(by.task, by.coro, by.site.line, by.site.function)
         await task
 
@@ -93,7 +93,7 @@ CLEAN = (
         more[2].cancel()
         await looks(10)
         assert first.done() and outer.done()
-        assert _cancels.cancelled_by(more[2]) is None
+        assert _sites.canceller(more[2]) is None
         await asyncio.gather(*more, return_exceptions=True)
 
     asyncio.run(main())
@@ -124,7 +124,7 @@ def test_cancelled_outside_of_tasks(watch: Any) -> None:
         task = asyncio.create_task(asyncio.sleep(99))
         asyncio.get_running_loop().call_soon(stop, task)
         await asyncio.wait([task])
-        by = _cancels.cancelled_by(task)
+        by = _sites.canceller(task)
         print(repr(by.task), by.site.line, by.site.function)
 
     asyncio.run(main())
@@ -143,7 +143,7 @@ def test_a_default_name(watch: Any) -> None:
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
-        print(_cancels.cancelled_by(task).task)
+        print(_sites.canceller(task).task)
 
     asyncio.run(main())
     """
@@ -156,5 +156,5 @@ def test_clean_programs_hear_nothing(watch: Any) -> None:
 
 
 def test_off(watch: Any) -> None:
-    source = IGNORES.replace("by = _cancels", "0 and _cancels").replace("print(by", "0 and (by")
+    source = IGNORES.replace("by = _sites", "0 and _sites").replace("print(by", "0 and (by")
     assert watch(source, diag="0").findings == []

@@ -292,6 +292,12 @@ def test_a_timeout_around_the_wait_is_its_end() -> None:
     assert 25 < vivace.run(main()) < 30
 
 
+def waited_for(task: asyncio.Task[Any]) -> list[str]:
+    """The names of the tasks that a task waits for."""
+    waited = _waits.describe(task).on
+    return [child.get_name() for one in waited for child in _waits.tasks_behind(one)]
+
+
 def test_the_tree_goes_through_groups_and_gathers() -> None:
     async def main() -> list[tuple[str, list[str]]]:
         async def group() -> None:
@@ -312,10 +318,7 @@ def test_the_tree_goes_through_groups_and_gathers() -> None:
             asyncio.create_task(first(), name="first"),
         ]
         await asyncio.sleep(0.01)
-        found = [
-            (parent.get_name(), sorted(child.get_name() for child in _waits.children(parent)))
-            for parent in parents
-        ]
+        found = [(parent.get_name(), sorted(waited_for(parent))) for parent in parents]
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
         await asyncio.wait(parents)

@@ -15,7 +15,7 @@ from vivace import _native
 
 from ._findings import report
 from ._settings import settings
-from ._sites import Canceller, canceller, coro_name, duration, waiting
+from ._sites import canceller, coro_name, duration, waiting
 from ._sites import data as task_data
 from ._sites import lines as task_lines
 
@@ -23,14 +23,6 @@ from ._sites import lines as task_lines
 LIMIT = 1.0 if settings().dev else 5.0
 
 _TOLD = 4
-
-#: How many did not.
-counters = {"ignored": 0}
-
-
-def cancelled_by(task: Any) -> Canceller | None:
-    """Who asked a task to cancel, unless the request was taken back."""
-    return canceller(task)
 
 
 def watch(loop: Any) -> None:
@@ -63,7 +55,6 @@ def _report(task: Any) -> None:
     by = canceller(task)
     if by is None or by.thrown is None:
         return
-    counters["ignored"] += 1
     title = f"{task.get_name()} {coro_name(task)}() goes on for {duration(by.thrown)}"
     lines = [*task_lines(task), ("by", str(by))]
     found: dict[str, Any] = {"task": task_data(task), "cancelled_by": by.data()}

@@ -80,7 +80,7 @@ def _describe(graph: Graph, tasks: dict[int, Any], identity: int) -> dict[str, A
             continue
         thing = things.get(held.thing)
         kind = _kind(thing)
-        name = _graph.held_name(thing, wait.frames) if thing is not None else ""
+        name = _frames.name_in(thing, wait.frames) if thing is not None else ""
         holds.append(
             {
                 "what": f'{kind} "{name}"' if name else kind,

@@ -143,6 +143,15 @@ def name_of(thing: Any, frame: Frame) -> str:
     return ""
 
 
+def name_in(thing: Any, frames: list[Frame]) -> str:
+    """The same, by the innermost of some frames that knows it as more than ``self``."""
+    for frame in reversed(frames):
+        name = name_of(thing, frame)
+        if name and name != "self":
+            return name
+    return ""
+
+
 def _variable_of(thing: Any, frame: Frame) -> str:
     for name, value in zip(frame.names, frame.values, strict=True):
         if value is thing or content(value) is thing:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _acquisitions, _frames, _owners, _reach, _waits
+from . import _acquisitions, _owners, _reach, _waits
 
 #: Waits that one of several tasks ends by calling something, none of which owns anything.
 SIGNALLED = {
@@ -352,12 +352,3 @@ def _around(group: list[int], graph: dict[int, list[int]]) -> list[int]:
                 before[other] = task
                 queue.append(other)
     return [start]
-
-
-def held_name(thing: Any, frames: list[_frames.Frame]) -> str:
-    """What the code of a task calls something that it holds."""
-    for frame in reversed(frames):
-        name = _frames.name_of(thing, frame)
-        if name and name != "self":
-            return name
-    return ""

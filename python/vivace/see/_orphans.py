@@ -30,9 +30,6 @@ SLICE = 1_000_000
 
 _TOLD = 2
 
-#: How many were found.
-counters = {"orphaned": 0}
-
 
 class _Round:
     """One look at all tasks of a loop, in slices."""
@@ -97,7 +94,6 @@ def _report(tasks: list[Any]) -> None:
     if not tasks:
         return
     tasks.reverse()
-    counters["orphaned"] += len(tasks)
     first = tasks[0]
     waits = waiting(first)
     if len(tasks) == 1:

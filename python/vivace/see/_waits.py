@@ -98,11 +98,7 @@ class _Context:
         """What the code that asked for it calls a thing."""
         if not self.named:
             return ""
-        for frame in reversed(self.frames[: self.index]):
-            name = _frames.name_of(thing, frame)
-            if name and name != "self":
-                return name
-        return ""
+        return _frames.name_in(thing, self.frames[: self.index])
 
 
 _Describe = Callable[[_Context], Wait]
@@ -574,18 +570,8 @@ def _anyio_states() -> Any:
     return getattr(module, "_task_states", None)
 
 
-# The tree of tasks.
-
-
-def children(task: Any) -> tuple[Any, ...]:
-    """The tasks that a task waits for, directly or by a group, a gather or a shield."""
-    found: list[Any] = []
-    for awaited in describe(task).on:
-        found.extend(tasks_behind(awaited))
-    return tuple(found)
-
-
 def tasks_behind(future: Any, depth: int = 0) -> Iterable[Any]:
+    """The tasks that a future stands for: itself, or those of a gather or a shield."""
     if isinstance(future, asyncio.Task):
         yield future
     elif depth < _GATHERED_DEEP:
@@ -600,8 +586,3 @@ def tasks_behind(future: Any, depth: int = 0) -> Iterable[Any]:
 
 # Gathers of gathers are followed so far.
 _GATHERED_DEEP = 20
-
-
-def edges(known: Iterable[Any]) -> list[tuple[Any, Any]]:
-    """Pairs of tasks: who waits, and for whom."""
-    return [(task, child) for task in known for child in children(task)]
