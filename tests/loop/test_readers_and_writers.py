@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import sys
+import weakref
 
 import pytest
 from support.sockets import tcp_pair
@@ -230,6 +232,43 @@ def test_closed_before_removed(loop):
     assert loop.remove_reader(number) is True
     near.close()
     spin(loop)
+
+
+@pytest.mark.parametrize("side", ["reader", "writer"])
+def test_a_closed_file_object_is_known_by_its_identity(loop, side):
+    add, remove = getattr(loop, f"add_{side}"), getattr(loop, f"remove_{side}")
+    near, far = socket.socketpair()
+    add(far, print)
+    far.close()
+    assert remove(far) is True
+    with pytest.raises(ValueError, match="Invalid file descriptor: -1"):
+        remove(far)
+    with pytest.raises(ValueError, match="Invalid file descriptor: -1"):
+        add(far, print)
+    near.close()
+    spin(loop)
+
+
+def test_a_watched_file_object_is_kept(loop, pair):
+    near, far = pair
+
+    class File:
+        def fileno(self):
+            return far.fileno()
+
+    seen = []
+    file = File()
+    loop.add_reader(file, seen.append, "readable")
+    kept = weakref.ref(file)
+    del file
+    gc.collect()
+    assert kept() is not None
+    near.send(b"x")
+    spin(loop)
+    assert seen
+    loop.remove_reader(far)
+    gc.collect()
+    assert kept() is None
 
 
 def test_the_number_is_used_again(loop):

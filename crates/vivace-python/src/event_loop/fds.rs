@@ -25,6 +25,9 @@ pub(crate) enum Watch {
     Callbacks {
         reader: Option<Ref<Handle>>,
         writer: Option<Ref<Handle>>,
+        /// What the user gave, which the loop keeps alive as asyncio's does: once it is closed,
+        /// it is known by its identity only.
+        file: Owned,
     },
     Stream(Ref<Stream>),
     /// A connection that neither reads nor writes, by a weak reference: as in asyncio, the loop
@@ -36,7 +39,7 @@ pub(crate) enum Watch {
 impl Watch {
     fn interest(&self) -> (Readiness, Mode) {
         match self {
-            Self::Callbacks { reader, writer } => (
+            Self::Callbacks { reader, writer, .. } => (
                 Readiness { readable: reader.is_some(), writable: writer.is_some(), ended: false },
                 Mode::Level,
             ),
@@ -96,7 +99,7 @@ impl Descriptors {
                 this.push(Entry::Listener(listener.clone()));
                 true
             }
-            Some(Watch::Callbacks { reader, writer }) => {
+            Some(Watch::Callbacks { reader, writer, .. }) => {
                 if let Some(reader) = reader.as_ref().filter(|_| readiness.readable) {
                     this.push(Entry::Handle(reader.clone()));
                 }
@@ -169,6 +172,16 @@ impl Descriptors {
         drop(old);
     }
 
+    /// The number that a file object was watched by, now that it is closed and has none.
+    fn number_of_closed(&self, fileobj: &Object) -> Option<i32> {
+        let table = self.table.borrow();
+        let mut callbacks = table.iter();
+        callbacks.find_map(|(fd, watch)| match watch {
+            Watch::Callbacks { file, .. } if file.is(fileobj) => Some(fd),
+            _ => None,
+        })
+    }
+
     pub(super) fn register_again(&self, poller: &Poller) {
         for (fd, watch) in self.table.borrow().iter() {
             let (interest, mode) = watch.interest();
@@ -184,7 +197,8 @@ impl Descriptors {
                 Watch::Stream(stream) => visitor.object(stream.as_object()),
                 Watch::IdleStream(weak) => visitor.object(weak),
                 Watch::Listener(listener) => visitor.object(listener.as_object()),
-                Watch::Callbacks { reader, writer } => {
+                Watch::Callbacks { reader, writer, file } => {
+                    visitor.object(file);
                     for handle in reader.iter().chain(writer) {
                         visitor.object(handle.as_object());
                     }
@@ -206,9 +220,10 @@ enum Side {
     Writer,
 }
 
-/// The number of a file object, with asyncio's errors.
-fn number_of(fileobj: &Object) -> Result<i32> {
-    let number = if text::is_exact_int(fileobj) {
+/// What a file object says is its number, with asyncio's error for what is no file; it is negative
+/// once the file is closed.
+fn said_by(fileobj: &Object) -> Result<i64> {
+    Ok(if text::is_exact_int(fileobj) {
         text::to_i64(fileobj)?
     } else {
         let from_method = fileobj
@@ -223,7 +238,12 @@ fn number_of(fileobj: &Object) -> Result<i32> {
                 return Err(raise(Builtin::Value, &format!("Invalid file object: {text}")));
             }
         }
-    };
+    })
+}
+
+/// The number of a file object, with asyncio's errors.
+fn number_of(fileobj: &Object) -> Result<i32> {
+    let number = said_by(fileobj)?;
     if number < 0 {
         return Err(raise(Builtin::Value, &format!("Invalid file descriptor: {number}")));
     }
@@ -244,8 +264,8 @@ fn owned_by_transport(this: &Instance<Loop>, fd: i32) -> Option<Owned> {
 
 /// `_fd_owner(fd)`: the transport that owns a descriptor, or `None`.
 fn fd_owner(this: &Instance<Loop>, fileobj: &Object) -> Result<Owned> {
-    let fd = number_of(fileobj)?;
-    Ok(owned_by_transport(this, fd).unwrap_or_else(text::none))
+    let fd = i32::try_from(said_by(fileobj)?).ok();
+    Ok(fd.and_then(|fd| owned_by_transport(this, fd)).unwrap_or_else(text::none))
 }
 
 fn add(this: &Instance<Loop>, args: &Args<'_>, side: Side, method: &str) -> Result<Owned> {
@@ -268,7 +288,7 @@ fn add(this: &Instance<Loop>, args: &Args<'_>, side: Side, method: &str) -> Resu
     }
     let handle = allocate(Handle::new(this, callback, rest, this.contexts.environment(None)?)?)?;
     let (mut reader, mut writer) = match this.descriptors.table.borrow().get(fd) {
-        Some(Watch::Callbacks { reader, writer }) => (reader.clone(), writer.clone()),
+        Some(Watch::Callbacks { reader, writer, .. }) => (reader.clone(), writer.clone()),
         _ => (None, None),
     };
     let known = reader.is_some() || writer.is_some();
@@ -276,7 +296,7 @@ fn add(this: &Instance<Loop>, args: &Args<'_>, side: Side, method: &str) -> Resu
         Side::Reader => reader.replace(handle.clone()),
         Side::Writer => writer.replace(handle.clone()),
     };
-    let watch = Watch::Callbacks { reader, writer };
+    let watch = Watch::Callbacks { reader, writer, file: fileobj.new_ref() };
     let (interest, mode) = watch.interest();
     if let Some(waiting) = this.waiting() {
         let outcome = if known {
@@ -298,12 +318,24 @@ fn remove(this: &Instance<Loop>, fileobj: &Object, side: Side) -> Result<Owned> 
     if this.flags.closed.get() {
         return Ok(text::boolean(false));
     }
-    remove_number(this, number_of(fileobj)?, side)
+    let fd = match number_of(fileobj) {
+        Ok(fd) => fd,
+        Err(raised) => match this.descriptors.number_of_closed(fileobj) {
+            Some(fd) => {
+                raised.clear();
+                fd
+            }
+            None => return Err(raised),
+        },
+    };
+    remove_number(this, fd, side)
 }
 
 fn remove_number(this: &Instance<Loop>, fd: i32, side: Side) -> Result<Owned> {
-    let (mut reader, mut writer) = match this.descriptors.table.borrow().get(fd) {
-        Some(Watch::Callbacks { reader, writer }) => (reader.clone(), writer.clone()),
+    let (mut reader, mut writer, file) = match this.descriptors.table.borrow().get(fd) {
+        Some(Watch::Callbacks { reader, writer, file }) => {
+            (reader.clone(), writer.clone(), file.clone())
+        }
         _ => return Ok(text::boolean(false)),
     };
     let removed = match side {
@@ -318,7 +350,7 @@ fn remove_number(this: &Instance<Loop>, fd: i32, side: Side) -> Result<Owned> {
         }
         this.descriptors.table.borrow_mut().remove(fd)
     } else {
-        let watch = Watch::Callbacks { reader, writer };
+        let watch = Watch::Callbacks { reader, writer, file };
         let (interest, mode) = watch.interest();
         if let Some(waiting) = waiting {
             // A descriptor that was closed is gone from the poller, which is what is wanted.
@@ -334,7 +366,7 @@ fn remove_number(this: &Instance<Loop>, fd: i32, side: Side) -> Result<Owned> {
 fn watched(this: &Instance<Loop>, fileobj: &Object) -> Result<Owned> {
     let fd = number_of(fileobj)?;
     let (reader, writer) = match this.descriptors.table.borrow().get(fd) {
-        Some(Watch::Callbacks { reader, writer }) => (reader.clone(), writer.clone()),
+        Some(Watch::Callbacks { reader, writer, .. }) => (reader.clone(), writer.clone()),
         _ => return Ok(text::none()),
     };
     let or_none = |handle: Option<Ref<Handle>>| handle.map_or_else(text::none, Ref::into_owned);
