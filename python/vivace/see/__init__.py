@@ -11,7 +11,11 @@ is asked seldom and may take its time.
 ``_settings``          what the environment asked for
 ``_authors``           who wrote a file
 ``_frames``            the frames of what is suspended, read without a trace
-``_waits``             what a task waits for, and for which tasks
+``_waits``             what a task waits for
+``_wait``              that as a value, and what those who describe it may ask for
+``_futures``           what a bare future is, and for which tasks it stands
+``_asyncio_waits``     the waits of asyncio
+``_anyio_waits``       the waits of anyio
 ``_owners``            who is inside of which ``async with``
 ``_acquisitions``      who took a lock by hand (``--dev``)
 ``_reach``             whether a task can reach an object
