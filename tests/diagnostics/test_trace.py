@@ -279,6 +279,33 @@ def test_a_perfetto_trace_is_balanced_and_its_arrows_lead_somewhere(trace: Trace
         assert parent == 0 or parent in tracks, tracks[track_number]
 
 
+def test_a_task_tells_where_it_was_made(trace: Trace) -> None:
+    done = trace(
+        """
+        import asyncio
+
+        async def work():
+            await asyncio.sleep(0.001)
+
+        async def main():
+            await asyncio.create_task(work())  # <- made
+
+        asyncio.run(main())
+        """,
+        "out.pftrace",
+    )
+    found = set()
+    for _, packet in fields(done.output.read_bytes()):
+        # The slices of tracks, and what is noted beside them.
+        for _, event in filter(lambda field: field[0] == 11, fields(packet)):
+            for _, note in filter(lambda field: field[0] == 4, fields(event)):
+                name, text = (value.decode() for _, value in sorted(fields(note), reverse=True))
+                found.add((name, text))
+    program = done.output.parent / "program.py"
+    assert ("function", f"work {program}:3") in found
+    assert ("created", f"main {program}:{done.line('made')}") in found
+
+
 def test_cancels_ends_and_eager_starts(trace: Trace) -> None:
     done = trace(
         """

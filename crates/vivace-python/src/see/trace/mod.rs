@@ -173,6 +173,9 @@ impl<'a> Place<'a> {
         let words = &self.see.trace.words;
         self.event(Kind::Coroutine, number, words.coroutine(task, &*self.recorder));
         self.event(Kind::Named, number, words.name(task, &*self.recorder));
+        if let Some(site) = words.site(task, &*self.recorder) {
+            self.event(Kind::Site, number, site);
+        }
     }
 
     /// What a task waits for after its step.

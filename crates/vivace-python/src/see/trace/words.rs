@@ -11,7 +11,7 @@ use vivace_see::trace::name::Name;
 use super::Sink;
 use crate::event_loop::Entry;
 use crate::ffi::code::{self, Place};
-use crate::ffi::{Instance, Object, Owned, function, imports, names, suspended, text};
+use crate::ffi::{Instance, Object, Owned, frames, function, imports, names, suspended, text};
 use crate::handles::AsHandle;
 use crate::task::Task;
 
@@ -35,6 +35,8 @@ type Waiting = (u32, u32, u32);
 #[derive(Default)]
 pub(super) struct Words {
     codes: RefCell<HashMap<usize, (Owned, Known)>>,
+    /// Where tasks were made: the address of a code object, and the instruction.
+    sites: RefCell<HashMap<(usize, u32), u32>>,
     /// What is waited for, and where.
     reasons: RefCell<HashMap<Waiting, u32>>,
     /// The folder of asyncio, with a slash.
@@ -45,6 +47,7 @@ impl Words {
     /// Another trace: other numbers.
     pub(super) fn forget(&self) {
         let codes = self.codes.take();
+        self.sites.take();
         self.reasons.take();
         drop(codes);
     }
@@ -85,6 +88,23 @@ impl Words {
                 0
             }
         }
+    }
+
+    /// The line that made a task, if that is known.
+    pub(super) fn site(&self, task: &Instance<Task>, recorder: &dyn Sink) -> Option<u32> {
+        let site = task.provenance.site()?;
+        let key = (site.code.address(), site.instruction);
+        if let Some(number) = self.sites.borrow().get(&key) {
+            return Some(*number);
+        }
+        // Keeps the code, and so its address.
+        self.known(&site.code, recorder);
+        let Place { qualname: text, file, line: first } = code::place(&site.code);
+        let line = u32::try_from(frames::line_of(&site.code, site.instruction)).unwrap_or(0);
+        let line = if line == 0 { first } else { line };
+        let number = recorder.name(&Name { text, file, line });
+        self.sites.borrow_mut().insert(key, number);
+        Some(number)
     }
 
     /// What runs when an entry of the queue does.
