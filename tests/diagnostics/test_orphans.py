@@ -213,6 +213,33 @@ def test_many_idle_connections(watch: Any) -> None:
     assert done.untimed == []
 
 
+def test_a_look_in_pieces_comes_to_the_end(watch: Any) -> None:
+    """However little time a piece gets: passing over what was looked at takes time, too."""
+    done = watch(
+        """
+        import asyncio
+        from vivace import _native
+
+        async def waits():
+            await asyncio.get_running_loop().create_future()
+
+        async def main():
+            for _ in range(5):
+                asyncio.create_task(waits())
+            await asyncio.sleep(0)
+            found = skip = pieces = 0
+            while skip >= 0 and pieces < 50:
+                islands, skip = _native.see_orphans(asyncio.get_running_loop(), skip, 0)
+                found += len(islands)
+                pieces += 1
+            print(found, skip)
+
+        asyncio.run(main())
+        """
+    )
+    assert done.stdout == "5 -1\n"
+
+
 def test_off(watch: Any) -> None:
     for source in (UNSEEN, QUEUE):
         assert watch(source, diag="0").findings == []

@@ -298,9 +298,9 @@ fn see_ignoring(
 }
 
 /// `see_orphans(loop, skip, nanoseconds)`: passes over `skip` pending tasks of the loop and looks
-/// at those that come next, for no longer than `nanoseconds`. The answer is `(islands, next)`:
-/// lists of objects that nobody reaches but a task that waits, which comes first; and where to go
-/// on, or -1 at the end.
+/// at those that come next: at one at least, and at no more once `nanoseconds` have passed. The
+/// answer is `(islands, next)`: lists of objects that nobody reaches but a task that waits, which
+/// comes first; and where to go on, or -1 at the end.
 #[pyfunction]
 fn see_orphans(
     py: Python<'_>,
@@ -320,11 +320,11 @@ fn see_orphans(
         if number <= skip || !may_be_orphan(task) {
             return true;
         }
+        islands.look::<Loop, Task>(object);
         if monotonic_nanoseconds() > end {
-            next = isize::try_from(number).unwrap_or(-1) - 1;
+            next = isize::try_from(number).unwrap_or(-1);
             return false;
         }
-        islands.look::<Loop, Task>(object);
         true
     });
     let lists = islands.into_lists().into_iter();
