@@ -4,6 +4,7 @@
 //! same. The offsets are checked once, against the stack that the C-API shows for the thread that
 //! starts the first loop; if they do not fit, walks are off and findings say so.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -236,31 +237,30 @@ fn checked() -> std::result::Result<Layout, String> {
     }
 }
 
-/// A line of a source file, without the blanks around it.
-pub(crate) fn source_line(file: &str, line: i64) -> Option<String> {
-    use std::io::{BufRead, BufReader};
+fn line_of_file(file: &str, line: i64) -> Option<Vec<u8>> {
     /// Files are read up to here: it is a thread that watches which reads.
     const MOST_LINES: i64 = 200_000;
     if !(1..=MOST_LINES).contains(&line) || !Path::new(file).is_absolute() {
         return None;
     }
     let file = std::fs::File::open(file).ok()?;
-    let mut lines = BufReader::new(file).split(b'\n');
-    let text = lines.nth(usize::try_from(line - 1).ok()?)?.ok()?;
+    BufReader::new(file).split(b'\n').nth(usize::try_from(line - 1).ok()?)?.ok()
+}
+
+/// A line of a source file, without the blanks around it.
+pub(crate) fn source_line(file: &str, line: i64) -> Option<String> {
+    let text = line_of_file(file, line)?;
     Some(String::from_utf8_lossy(&text).trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// The part of a source line that an instruction stands for, if it is on one line.
 pub(crate) fn source_part(frame: &Frame) -> Option<String> {
-    use std::io::{BufRead, BufReader};
     let position = frame.position?;
     let (start, end) = (position.column?, position.end_column?);
-    if position.line != position.end_line || !Path::new(&frame.file).is_absolute() {
+    if position.line != position.end_line {
         return None;
     }
-    let file = std::fs::File::open(&frame.file).ok()?;
-    let mut lines = BufReader::new(file).split(b'\n');
-    let text = lines.nth(usize::try_from(position.line - 1).ok()?)?.ok()?;
+    let text = line_of_file(&frame.file, position.line)?;
     let part = text.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)?;
     Some(String::from_utf8_lossy(part).into_owned())
 }
