@@ -202,7 +202,8 @@ fn set_read_buffer_limits(this: &This, args: &Args<'_>) -> Result<()> {
 
 /// Puts data into the backlog without encrypting it: asyncio's tests fill the backlog this way.
 fn append_backlog(this: &This, data: &Object) -> Result<()> {
-    let emptied = this.protocol()?.backlog.borrow_mut().push(Bytes::from_data(data)?);
+    let data = Bytes::from_data(data)?;
+    let emptied = this.protocol()?.backlog.borrow_mut().push(data);
     drop(emptied);
     Ok(())
 }
