@@ -182,6 +182,20 @@ def test_sigquit_asks_the_doctor(tmp_path: Path) -> None:
         assert "is blocked" in program.stderr()
 
 
+def test_sigquit_with_nobody_at_standard_error(tmp_path: Path) -> None:
+    unheard = """
+import os
+reading, writing = os.pipe()
+os.dup2(writing, 2)
+os.close(reading)
+"""
+    with running(tmp_path, unheard + FINE) as program:
+        program.process.send_signal(signal.SIGQUIT)
+        for _ in range(5):
+            assert ask(program, do="refresh")["fresh"]
+            program.process.send_signal(signal.SIGQUIT)
+
+
 @pytest.mark.parametrize("diag", ["0", "1"])
 def test_a_program_with_its_own_sigquit_keeps_it(tmp_path: Path, diag: str) -> None:
     source = FINE.replace("import asyncio\n", "import asyncio, signal\n").replace(

@@ -3,6 +3,7 @@
 //! It runs no Python, so it answers also while the loop is blocked. It is stopped before a fork that
 //! Python makes, as a process with threads is warned of forking, and begins again after it.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -139,12 +140,12 @@ fn open_page() -> Option<(Arc<TcpListener>, Door)> {
     })();
     match opened {
         Ok((listener, door)) => {
-            eprintln!("vivace: the page of process {} is {}", std::process::id(), door.url());
+            say(&format!("vivace: the page of process {} is {}\n", std::process::id(), door.url()));
             Some((listener, door))
         }
         Err(problem) => {
             let problem: String = problem;
-            eprintln!("vivace: --web {wanted}: {problem}");
+            say(&format!("vivace: --web {wanted}: {problem}\n"));
             None
         }
     }
@@ -154,6 +155,22 @@ fn open_page() -> Option<(Arc<TcpListener>, Door)> {
 const MOST: usize = 8;
 
 static ANSWERING: AtomicUsize = AtomicUsize::new(0);
+
+/// The place of one who is answered: free again however it ends.
+struct Answering;
+
+impl Answering {
+    fn begin() -> Option<Self> {
+        let place = Self;
+        (ANSWERING.fetch_add(1, Ordering::AcqRel) < MOST).then_some(place)
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        ANSWERING.fetch_sub(1, Ordering::AcqRel);
+    }
+}
 
 impl Ways {
     fn run(self) {
@@ -194,19 +211,14 @@ impl Ways {
 
 /// Answers one connection in a thread of its own, so that a slow one keeps nobody waiting.
 fn answer(body: impl FnOnce() + Send + 'static) {
-    if ANSWERING.fetch_add(1, Ordering::AcqRel) >= MOST {
-        ANSWERING.fetch_sub(1, Ordering::AcqRel);
-        return;
-    }
+    let Some(place) = Answering::begin() else { return };
     let builder = Builder::new().name("vivace-answer".to_owned()).stack_size(512 << 10);
-    let spawned = builder.spawn(|| {
+    // Without a thread the connection is closed, and its place is free again.
+    let _spawned = builder.spawn(|| {
+        let _place = place;
         thread::block_signals();
         body();
-        ANSWERING.fetch_sub(1, Ordering::AcqRel);
     });
-    if spawned.is_err() {
-        ANSWERING.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 /// SIGQUIT: what the doctor says, on standard error.
@@ -216,7 +228,12 @@ fn tell() {
         Ok(view) => doctor::text(&view, &doctor::checks(&view)),
         Err(problem) => format!("vivace doctor: {problem}\n"),
     };
-    eprint!("{text}");
+    say(&text);
+}
+
+/// Writes on standard error; nobody may be there to read it.
+pub(super) fn say(text: &str) {
+    let _unheard = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// `see_own()`: what this process has written down, as JSON; nothing if no loop has run.

@@ -111,7 +111,7 @@ fn begin(memory: &'static Writer<Mapped>) {
     let name = places::file_name(pid);
     if let Err(error) = memory.memory().0.keep_in(&folder, &name, layout::RESERVED) {
         if settings().folder.is_some() && !SET_UP.load(Ordering::Relaxed) {
-            eprintln!("vivace: VIVACE_DIAG_DIR={}: {error}", folder.display());
+            attend::say(&format!("vivace: VIVACE_DIAG_DIR={}: {error}\n", folder.display()));
         }
     } else {
         *PATH.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder.join(name));
