@@ -103,6 +103,30 @@ def test_a_forked_child_has_a_file_of_its_own(watch: Any) -> None:
     assert done.stdout == "0 True\n"
 
 
+def test_tasks_are_written_down_in_a_child_that_was_forked_while_they_were(watch: Any) -> None:
+    done = watch(
+        """
+        import asyncio, os, sys
+        from vivace.see import _snapshot
+
+        async def main():
+            await asyncio.sleep(0)
+
+        # As by another thread, in the midst of it.
+        assert _snapshot._one.acquire(blocking=False)
+        child = os.fork()
+        if child == 0:
+            asyncio.run(main())
+            print(_snapshot.take())
+            sys.stdout.flush()
+            os._exit(0)
+        os.waitpid(child, 0)
+        print(_snapshot.take())
+        """
+    )
+    assert done.stdout == "True\nFalse\n"
+
+
 def test_a_loop_that_ran_when_the_process_forked_does_no_harm_in_the_child(watch: Any) -> None:
     done = watch(
         """

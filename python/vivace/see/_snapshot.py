@@ -8,6 +8,7 @@ every five seconds, and before the loop goes to sleep. Of many tasks a part is d
 from __future__ import annotations
 
 import json
+import os
 import threading
 from itertools import islice
 from time import monotonic, perf_counter
@@ -33,6 +34,15 @@ _taken = 0.0
 _callbacks: dict[int, int] = {}
 _changed = True
 _one = threading.Lock()
+
+
+def _begin_in_child() -> None:
+    """After a fork, whoever was at it is not there."""
+    global _one
+    _one = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_begin_in_child)
 
 
 def watch(loop: Any) -> None:
