@@ -7,9 +7,13 @@ is asked seldom and may take its time.
 =====================  ===================================================================
 ``_begin``             begins to look, when the first loop is made
 ``_tick``              what looks once a second
+``_gauges``            numbers for the metrics that nobody keeps
 ``_findings``          reports a finding
 ``_settings``          what the environment asked for
 ``_authors``           who wrote a file
+``_sites``             places in the program, and tasks, as reports name them
+``_tasks``             the task that runs, and those that are pending
+``_threads``           what the threads of an executor are doing
 ``_frames``            the frames of what is suspended, read without a trace
 ``_waits``             what a task waits for
 ``_wait``              that as a value, and what those who describe it may ask for
@@ -26,8 +30,19 @@ is asked seldom and may take its time.
 ``_accesses``          which instructions read and write shared state
 ``_races``             updates that are lost at awaits (``--races``): V501
 ``_strict``            calls that block, refused (the plugin for pytest): V401
-``_lost``              coroutines, failures and tasks that get lost, and the modules for them
+``_lost``              starts what looks for the next seven
+``_unawaited``         coroutines that were never awaited: V201
+``_unobserved``        failures that nobody looked at: V202
+``_orphans``           tasks that can never go on: V203
+``_leaks``             tasks made at one place that become more and more: V210
+``_cancels``           tasks that ignore being cancelled: V220
+``_exit``              what is left when a loop ends: V230
+``_executors``         executors that are full: V120
 ``_snapshot``          the list of tasks for other processes
+``_jobs``              what other processes ask for
+``_diagnostics``       what is known of this process, for the program itself
+``_metrics``           the numbers for Prometheus
+``_opentelemetry``     the numbers for OpenTelemetry
 =====================  ===================================================================
 """
 

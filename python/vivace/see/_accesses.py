@@ -52,14 +52,15 @@ class Accesses(NamedTuple):
     candidates: frozenset[int]
 
 
-_NOTHING = Accesses({}, {}, frozenset())
+#: Of functions that are of no interest.
+NOTHING = Accesses({}, {}, frozenset())
 
 
 def accesses(code: CodeType) -> Accesses:
     """Find the accesses of a function; none if its source is not there."""
     places = _places_of_file(code.co_filename)
     if places is None:
-        return _NOTHING
+        return NOTHING
     reads: dict[int, tuple[Place, int]] = {}
     writes: dict[int, tuple[Place, int]] = {}
     awaits: list[int] = []

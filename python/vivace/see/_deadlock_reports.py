@@ -74,7 +74,7 @@ def _describe(graph: Graph, tasks: dict[int, Any], identity: int) -> dict[str, A
     wait = _waits.describe(task)
     wanted = {other.thing for other in graph.nodes.values() if other.thing != id(None)}
     holds = []
-    things = {id(_graph._lock_in(h.thing)): h.thing for h in _owners.holdings(wait.frames)}
+    things = {id(_graph.lock_in(h.thing)): h.thing for h in _owners.holdings(wait.frames)}
     for held in node.held:
         if held.thing not in wanted:
             continue

@@ -8,7 +8,8 @@ Python 3.12, and shows no value stack.
 from __future__ import annotations
 
 import gc
-from types import AsyncGeneratorType, CodeType, CoroutineType, GeneratorType
+import itertools
+from types import AsyncGeneratorType, CellType, CodeType, CoroutineType, GeneratorType
 from typing import Any, NamedTuple
 
 from vivace import _native
@@ -44,15 +45,9 @@ class Frame(NamedTuple):
         return default if value is MISSING else content(value)
 
 
-class _Cell:
-    """The type of the cells of closures."""
-
-    type = type((lambda x: lambda: x)(0).__closure__[0])  # type: ignore[index]
-
-
 def content(value: Any) -> Any:
     """A variable's value, taken out of the cell that it shares with a closure."""
-    if type(value) is _Cell.type:
+    if type(value) is CellType:
         try:
             return value.cell_contents
         except ValueError:
@@ -128,14 +123,10 @@ def name_of(thing: Any, frame: Frame) -> str:
     for name in used:
         if frame.globals.get(name) is thing:
             return name
-    for name, value in zip(frame.names, frame.values, strict=True):
-        attributes = getattr(type(content(value)), "__dict__", None) and _attributes(content(value))
-        if attributes:
-            for attribute in used:
-                if attributes.get(attribute) is thing:
-                    return f"{name}.{attribute}"
-    for name in used:
-        attributes = _attributes(frame.globals.get(name))
+    variables = zip(frame.names, map(content, frame.values), strict=True)
+    others = ((name, frame.globals.get(name)) for name in used)
+    for name, owner in itertools.chain(variables, others):
+        attributes = attributes_of(owner)
         if attributes:
             for attribute in used:
                 if attributes.get(attribute) is thing:
@@ -159,7 +150,7 @@ def _variable_of(thing: Any, frame: Frame) -> str:
     return ""
 
 
-def _attributes(thing: Any) -> dict[str, Any] | None:
+def attributes_of(thing: Any) -> dict[str, Any] | None:
     """The attributes of an object, read without running any of its code."""
     try:
         found = object.__getattribute__(thing, "__dict__")

@@ -120,7 +120,7 @@ def look(task: Any) -> Node:
         others,
     )
     for holding in _owners.holdings(wait.frames):
-        held = _lock_in(holding.thing)
+        held = lock_in(holding.thing)
         node.held.append(Held(id(held), holding.file, holding.line, holding.function))
     for acquired in _acquisitions.of_task(task):
         if all(held.thing != acquired.thing for held in node.held):
@@ -140,7 +140,7 @@ def target(wait: _waits.Wait) -> tuple[str, Any]:
     return wait.kind, wait.object
 
 
-def _lock_in(thing: Any) -> Any:
+def lock_in(thing: Any) -> Any:
     """The lock that is taken by entering a condition, else the thing itself."""
     return getattr(thing, "_lock", thing) if isinstance(thing, asyncio.Condition) else thing
 

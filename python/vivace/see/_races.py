@@ -103,7 +103,7 @@ if sys.version_info >= (3, 12):
         """A function begins: the first time, see whether it is of interest."""
         known = _codes.get(id(code))
         if known is None:
-            found = _accesses._NOTHING
+            found = _accesses.NOTHING
             if _authors.author(code.co_filename) == _authors.USER:
                 found = _accesses.accesses(code)
             known = _codes[id(code)] = (code, found)
@@ -226,7 +226,7 @@ def _value(owner: Any, place: Place, key: Any) -> Any:
 
 def _attribute(owner: Any, name: str) -> Any:
     """An attribute, read without running code of the program."""
-    own = _frames._attributes(owner)
+    own = _frames.attributes_of(owner)
     if own is not None and name in own:
         return own[name]
     for kind in type(owner).__mro__:
