@@ -274,7 +274,9 @@ fn advice(samples: &[Sample]) -> &'static str {
 
 /// How many callbacks wait for this one.
 fn effect(page: &Page) -> (u64, u64) {
-    let done = page[word::CALLBACKS].load(Relaxed) - page[word::TURN_CALLBACKS].load(Relaxed);
+    // The loop may have begun another turn meanwhile.
+    let before = page[word::TURN_CALLBACKS].load(Relaxed);
+    let done = page[word::CALLBACKS].load(Relaxed).saturating_sub(before);
     let waiting = page[word::READY].load(Relaxed).saturating_sub(done + 1);
     (waiting, page[word::TIMERS].load(Relaxed))
 }
