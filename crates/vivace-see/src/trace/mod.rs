@@ -10,7 +10,7 @@
 //! | `known` | what it has told so far of names and tasks |
 //! | `summary` | what the terminal says of a trace |
 //! | `page` | the page for browsers; the viewer is in `../../viewer` |
-//! | `perfetto`, `protobuf` | for ui.perfetto.dev |
+//! | `perfetto`, `perfetto_schema`, `protobuf` | for ui.perfetto.dev |
 //! | `chrome` | for `chrome://tracing` |
 //! | `last` | a timeline of what the file of a process has kept |
 //! | `convert` | from the recorded file to one of the three |
@@ -24,6 +24,7 @@ pub mod last;
 pub mod name;
 pub mod page;
 pub mod perfetto;
+mod perfetto_schema;
 mod protobuf;
 pub mod record;
 pub mod recorder;

@@ -11,132 +11,12 @@ use super::file::{Consumer, Head};
 use super::join::{Joiner, Step};
 use super::known::{Known, process_number};
 use super::name::Name;
+use super::perfetto_schema::{
+    FIRST_NAME, NEEDS_STATE, SEQUENCE, STATE_CLEARED, Track, Type, WORDS, Word, bare, event_name,
+    field, flow, named,
+};
 use super::protobuf::Message;
 use super::record::{Actor, Kind, Record};
-
-/// The numbers of the fields, as in Perfetto's `.proto` files.
-mod field {
-    pub(super) const TRACE_PACKET: u32 = 1;
-    /// `TracePacket`
-    pub(super) mod packet {
-        pub(in super::super) const TIMESTAMP: u32 = 8;
-        pub(in super::super) const SEQUENCE: u32 = 10;
-        pub(in super::super) const TRACK_EVENT: u32 = 11;
-        pub(in super::super) const INTERNED_DATA: u32 = 12;
-        pub(in super::super) const SEQUENCE_FLAGS: u32 = 13;
-        pub(in super::super) const TRACK_DESCRIPTOR: u32 = 60;
-    }
-    /// `TrackDescriptor`
-    pub(super) mod track {
-        pub(in super::super) const UUID: u32 = 1;
-        pub(in super::super) const NAME: u32 = 2;
-        pub(in super::super) const PROCESS: u32 = 3;
-        pub(in super::super) const PARENT: u32 = 5;
-        pub(in super::super) const COUNTER: u32 = 8;
-    }
-    /// `ProcessDescriptor`
-    pub(super) mod process {
-        pub(in super::super) const PID: u32 = 1;
-        pub(in super::super) const COMMAND_LINE: u32 = 2;
-        pub(in super::super) const NAME: u32 = 6;
-    }
-    /// `TrackEvent`
-    pub(super) mod event {
-        pub(in super::super) const ANNOTATIONS: u32 = 4;
-        pub(in super::super) const TYPE: u32 = 9;
-        pub(in super::super) const NAME_ID: u32 = 10;
-        pub(in super::super) const TRACK: u32 = 11;
-        pub(in super::super) const COUNTER_VALUE: u32 = 30;
-        pub(in super::super) const DOUBLE_COUNTER_VALUE: u32 = 44;
-        pub(in super::super) const FLOWS: u32 = 47;
-        pub(in super::super) const LAST_FLOWS: u32 = 48;
-    }
-    /// `DebugAnnotation`
-    pub(super) mod annotation {
-        pub(in super::super) const TEXT: u32 = 6;
-        pub(in super::super) const NAME: u32 = 10;
-    }
-    /// `InternedData`, and `EventName` in it.
-    pub(super) mod interned {
-        pub(in super::super) const EVENT_NAMES: u32 = 2;
-        pub(in super::super) const ID: u32 = 1;
-        pub(in super::super) const NAME: u32 = 2;
-    }
-}
-
-/// `TrackEvent.Type`
-#[derive(Clone, Copy)]
-enum Type {
-    Begin = 1,
-    End = 2,
-    Instant = 3,
-    Counter = 4,
-}
-
-/// One writer of the file: names and their numbers are its own.
-const SEQUENCE: u64 = 1;
-const STATE_CLEARED: u64 = 1;
-const NEEDS_STATE: u64 = 2;
-
-/// What is said of all tasks: their numbers come before those of names.
-#[derive(Clone, Copy)]
-enum Word {
-    Running = 1,
-    Ready = 2,
-    Waiting = 3,
-    Poll = 4,
-    Gc = 5,
-    GilWait = 6,
-    Blocked = 7,
-    Cancelled = 8,
-    Missing = 9,
-    Short = 10,
-}
-
-const WORDS: [&str; 10] = [
-    "running",
-    "ready",
-    "waiting",
-    "waiting for events",
-    "garbage collection",
-    "waiting for the GIL",
-    "blocked",
-    "cancel asked for",
-    "events are missing",
-    "short steps",
-];
-
-const FIRST_NAME: u64 = 64;
-
-/// The tracks of a loop.
-#[derive(Clone, Copy)]
-enum Track {
-    Process,
-    Loop,
-    Ready,
-    Tasks,
-    Lag,
-    Task(u32),
-}
-
-impl Track {
-    fn uuid(self, event_loop: u16) -> u64 {
-        let number = match self {
-            Self::Process => 1,
-            Self::Loop => 2,
-            Self::Ready => 3,
-            Self::Tasks => 4,
-            Self::Lag => 5,
-            Self::Task(task) => 16 + u64::from(task),
-        };
-        (u64::from(event_loop) + 1) << 40 | number
-    }
-}
-
-/// A number that both ends of an arrow know.
-fn flow(task: u32, ready: u64) -> u64 {
-    (u64::from(task) << 40 ^ ready).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
 
 /// Writes the trace while the timeline passes.
 pub struct PerfettoWriter<W: Write> {
@@ -340,24 +220,6 @@ impl<W: Write> PerfettoWriter<W> {
         self.output.flush()?;
         Ok(self.output)
     }
-}
-
-fn event_name(number: u64, text: &str) -> Message {
-    let mut name = Message::default();
-    name.number(field::interned::ID, number).text(field::interned::NAME, text);
-    name
-}
-
-fn bare(kind: Type, track: u64) -> Message {
-    let mut event = Message::default();
-    event.number(field::event::TYPE, kind as u64).number(field::event::TRACK, track);
-    event
-}
-
-fn named(kind: Type, track: u64, name: u64) -> Message {
-    let mut event = bare(kind, track);
-    event.number(field::event::NAME_ID, name);
-    event
 }
 
 impl<W: Write> Consumer for PerfettoWriter<W> {
