@@ -95,12 +95,15 @@ class Result:
 
 def main() -> int:
     """Runs the stages and returns the exit status."""
-    # Started in the background of a shell it inherits SIGINT and SIGQUIT
-    # ignored, and so would every test.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
-        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    # Started in the background of a shell, or by nohup, it inherits these signals ignored, and so
+    # would every test.
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGQUIT, signal.SIG_DFL),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
     parser = argparse.ArgumentParser(description="runs stages of `make test`")
     parser.add_argument("--missing", action="append", default=[], metavar="VERSION")
     parser.add_argument("stages", nargs="+", metavar="STAGE[,STAGE...]")
