@@ -49,8 +49,9 @@ def test_what_ran_is_counted(watch: Any) -> None:
     assert change["callbacks"] >= change["steps"]
     assert change["busy"] >= 50e6
     assert 150e6 <= change["idle"] <= 10e9
-    _id, steps, age, took, _delay, _ready = busy
+    _id, steps, age, took, _delay, _ready, parent = busy
     assert steps == 11
+    assert 0 < parent < busy[0], "made by the main task"
     assert 50e6 <= took <= age
     # It was ready while the first step of the busy task ran.
     assert waiting[4] >= 4e6
@@ -64,7 +65,7 @@ def test_nothing_is_counted_when_off(watch: Any) -> None:
 
     number, before, after, busy, *_ = json.loads(watch(COUNT, diag="0").stdout)
     assert (number, before, after) == (0, {}, {})
-    assert busy[1:] == [0, 0, 0, 0, 0]
+    assert busy[1:] == [0, 0, 0, 0, 0, 0]
 
 
 TICKS = """

@@ -127,6 +127,8 @@ pub(crate) struct Handle {
     environment: Environment,
     event_loop: Slot<Ref<Loop>>,
     cancelled: Cell<bool>,
+    /// Another thread has queued it, or what that has queued.
+    from_thread: Cell<bool>,
     /// In debug mode only.
     debug: OnceCell<Box<Debug>>,
 }
@@ -153,6 +155,7 @@ impl Handle {
             environment,
             event_loop: Slot::new(event_loop.counted()),
             cancelled: Cell::new(false),
+            from_thread: Cell::new(false),
             debug: OnceCell::new(),
         };
         if event_loop.debug() {
@@ -169,6 +172,18 @@ impl Handle {
     #[inline(always)]
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.get()
+    }
+
+    /// Notes whether another thread has queued it, or what that has queued.
+    #[inline(always)]
+    pub(crate) fn note_thread(&self, another: bool) {
+        self.from_thread.set(another);
+    }
+
+    /// Whether another thread has queued it, or what that has queued.
+    #[inline(always)]
+    pub(crate) fn is_from_thread(&self) -> bool {
+        self.from_thread.get()
     }
 
     /// What it calls.

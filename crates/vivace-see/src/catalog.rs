@@ -31,6 +31,7 @@ pub const ENTRIES: &[Entry] = entries![
     "V111" "LONG GC PAUSE",
     "V112" "PROCESS STOPPED",
     "V120" "EXECUTOR FULL",
+    "V130" "SLOW REQUEST",
     "V201" "NEVER AWAITED",
     "V202" "TASK FAILED, NOBODY LOOKED",
     "V203" "TASK CAN NEVER WAKE",

@@ -12,6 +12,7 @@
 //! | `watch` | when a loop counts as blocked |
 //! | `live` | the numbers of a running loop, a page of words |
 //! | `trace` | timelines: events, files, Perfetto, the page for browsers |
+//! | `requests` | the requests that are being answered, and how their time divides |
 //! | `ring` | the file of a process, which others read |
 //! | `view` | what a process looks like from outside, as text and as JSON |
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ pub mod limit;
 pub mod line_table;
 pub mod live;
 pub mod report;
+pub mod requests;
 pub mod ring;
 pub mod settings;
 pub mod trace;

@@ -20,6 +20,17 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// Whether a finding of this place would be kept back now; then it is counted.
+    pub fn keeps_back(&mut self, place: &str, now: u64) -> bool {
+        match self.places.get_mut(place) {
+            Some(known) if now.saturating_sub(known.reported) < INTERVAL => {
+                known.suppressed += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the finding of this place may be reported now (in nanoseconds of any clock that
     /// goes forward): the answer is how many were kept back since the last report.
     pub fn admits(&mut self, place: String, now: u64) -> Option<u64> {
@@ -55,6 +66,16 @@ mod tests {
         assert_eq!(limit.admits("a".into(), 2), None);
         assert_eq!(limit.admits("a".into(), INTERVAL), Some(2));
         assert_eq!(limit.admits("a".into(), 2 * INTERVAL), Some(0));
+    }
+
+    #[test]
+    fn what_is_kept_back_unseen_is_counted() {
+        let mut limit = Limit::default();
+        assert!(!limit.keeps_back("a", 0));
+        assert_eq!(limit.admits("a".into(), 0), Some(0));
+        assert!(limit.keeps_back("a", 1));
+        assert!(!limit.keeps_back("a", INTERVAL));
+        assert_eq!(limit.admits("a".into(), INTERVAL), Some(1));
     }
 
     #[test]

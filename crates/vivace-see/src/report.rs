@@ -85,6 +85,13 @@ impl Reporter {
         true
     }
 
+    /// Whether a finding of a code and place would be kept back now, as one was reported just now.
+    /// If so it is counted, and need not be made.
+    pub fn keeps_back(&self, code: &str, place: &str, now: u64) -> bool {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.limit.keeps_back(&format!("{code} {place}"), now)
+    }
+
     /// Forgets what was reported: the next finding of any place is no repetition.
     pub fn forget(&self) {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).limit = Limit::default();

@@ -6,11 +6,14 @@
 //! | `VIVACE_DIAG_FORMAT` | `text` or `json` | `text` |
 //! | `VIVACE_DIAG_OUTPUT` | the path of a file that findings are appended to | standard error |
 //! | `VIVACE_DIAG_BLOCKED` | seconds after which a loop counts as blocked | 0.1; 0.05 with `dev` |
+//! | `VIVACE_DIAG_REQUEST` | seconds after which a request counts as slow; `0`: none does | 1 |
 //! | `VIVACE_DIAG_DIR` | the folder of the files that `vivace top` reads | see `docs/see.md` |
 //! | `VIVACE_CONTROL` | `1`: `vivace top` may cancel tasks | `0` |
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+const SLOW_REQUEST: Duration = Duration::from_secs(1);
 
 /// How much is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +46,8 @@ pub struct Settings {
     pub output: Option<PathBuf>,
     /// From when on a loop counts as blocked.
     pub blocked: Duration,
+    /// From when on a request counts as slow, if any does.
+    pub slow_request: Option<Duration>,
     /// The folder of the files that other processes read.
     pub folder: Option<PathBuf>,
     /// Whether others may cancel tasks.
@@ -89,11 +94,25 @@ impl Settings {
                 }
             },
         };
+        let slow_request = match value("VIVACE_DIAG_REQUEST") {
+            None => Some(SLOW_REQUEST),
+            Some(text) => match text.parse::<f64>() {
+                Ok(0.0) => None,
+                Ok(seconds) if (0.001..=1e6).contains(&seconds) => {
+                    Some(Duration::from_secs_f64(seconds))
+                }
+                _ => {
+                    mistaken("VIVACE_DIAG_REQUEST", &text, "seconds, 0.001 at least, or 0");
+                    Some(SLOW_REQUEST)
+                }
+            },
+        };
         Self {
             level,
             format,
             output: value("VIVACE_DIAG_OUTPUT").map(PathBuf::from),
             blocked,
+            slow_request,
             folder: value("VIVACE_DIAG_DIR").map(PathBuf::from),
             control: value("VIVACE_CONTROL").as_deref() == Some("1"),
             mistakes,
@@ -137,6 +156,16 @@ mod tests {
         assert_eq!(settings.level, Level::On);
         assert_eq!(settings.mistakes.len(), 2);
         assert!(settings.mistakes[0].contains("VIVACE_DIAG=\"yes\""), "{settings:?}");
+    }
+
+    #[test]
+    fn when_a_request_is_slow_can_be_said() {
+        assert_eq!(read(&[]).slow_request, Some(Duration::from_secs(1)));
+        assert_eq!(read(&[("VIVACE_DIAG_REQUEST", "0")]).slow_request, None);
+        let settings = read(&[("VIVACE_DIAG_REQUEST", "0.25")]);
+        assert_eq!(settings.slow_request, Some(Duration::from_millis(250)));
+        let settings = read(&[("VIVACE_DIAG_REQUEST", "-1")]);
+        assert_eq!((settings.slow_request, settings.mistakes.len()), (Some(SLOW_REQUEST), 1));
     }
 
     #[test]

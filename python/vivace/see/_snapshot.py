@@ -80,11 +80,11 @@ def _describe_all() -> tuple[list[str], int, bool]:
     end = perf_counter() + BUDGET
     late = False
     for task in islice(tasks, MOST):
-        number, steps, age, busy, delay, _ready = task._see_numbers
+        number, steps, age, busy, delay, _ready, parent = task._see_numbers
         known = _rows.get(number)
         if known is None or known[0] != steps or steps == 0:
             if not late:
-                known = (steps, _row(task, number, steps, age, busy, delay))
+                known = (steps, _row(task, number, steps, age, busy, delay, parent))
                 late = perf_counter() > end
             elif known is None:
                 continue
@@ -93,7 +93,7 @@ def _describe_all() -> tuple[list[str], int, bool]:
     return [row for _, row in rows.values()], len(tasks) - len(rows), not late
 
 
-def _row(task: Any, number: int, steps: int, age: int, busy: int, delay: int) -> str:
+def _row(task: Any, number: int, steps: int, age: int, busy: int, delay: int, parent: int) -> str:
     from . import _owners, _waits
 
     wait = _waits.describe(task)
@@ -122,6 +122,8 @@ def _row(task: Any, number: int, steps: int, age: int, busy: int, delay: int) ->
             ][:50],
             "wants": id(wait.object) if wait.kind.endswith("Lock") else 0,
             "holds": held[:50],
+            "parent": parent,
+            "request": task._see_request,
             "loop": getattr(task.get_loop(), "_see_number", 0),
         }
     )

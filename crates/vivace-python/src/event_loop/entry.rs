@@ -4,7 +4,7 @@ use vivace_see::live::Kind;
 
 use crate::ffi::slot::Counted;
 use crate::ffi::{Environment, Owned, Ref, Visitor};
-use crate::handles::{Handle, ThreadSafeHandle, TimerHandle};
+use crate::handles::{AsHandle, Handle, ThreadSafeHandle, TimerHandle};
 use crate::task::Task;
 use crate::transports::listener::Listener;
 use crate::transports::stream::Stream;
@@ -39,6 +39,16 @@ impl Entry {
             Self::Callback { function, .. } => (Kind::Callback, function.address()),
             Self::Stream(stream) => (Kind::Stream, stream.object().address()),
             Self::Listener(listener) => (Kind::Listener, listener.object().address()),
+        }
+    }
+
+    /// Whether another thread has queued it.
+    #[inline(always)]
+    pub(super) fn is_from_thread(&self) -> bool {
+        match self {
+            Self::Handle(handle) => handle.is_from_thread(),
+            Self::ThreadSafe(handle) => AsHandle::handle(&***handle).is_from_thread(),
+            _ => false,
         }
     }
 

@@ -163,7 +163,7 @@ impl Loop {
     #[inline(always)]
     pub(crate) fn push(&self, entry: Entry) {
         if let Entry::Step(task) = &entry {
-            task.see.ready(self.see.last());
+            self.see.made_ready(&task.see);
             if trace::is_on() {
                 trace::made_ready(self, task);
             }

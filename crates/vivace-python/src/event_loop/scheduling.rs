@@ -30,7 +30,10 @@ fn call_soon(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
         check(this, callback, "call_soon", true)?;
     }
     let environment = this.contexts.environment(context)?;
-    let handle = this.make_handle(Handle::new(this, callback, rest, environment)?)?;
+    let handle = Handle::new(this, callback, rest, environment)?;
+    // Futures of others wake their tasks so.
+    handle.note_thread(this.see.runs_for_thread());
+    let handle = this.make_handle(handle)?;
     this.push(Entry::Handle(handle.clone()));
     Ok(handle.into_owned())
 }
@@ -41,11 +44,13 @@ fn call_soon_threadsafe(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned>
     if this.debug() {
         check(this, callback, "call_soon_threadsafe", false)?;
     }
-    if this.flags.thread.get() == thread::ident() {
+    let own = this.flags.thread.get() == thread::ident();
+    if own {
         this.see.note_own_call(callback.address());
     }
     let environment = this.contexts.environment(context)?;
     let handle = Handle::new(this, callback, rest, environment)?;
+    handle.note_thread(!own);
     if imports().threadsafe_handle_class.is_some() {
         let handle = this.make_handle(ThreadSafeHandle::new(handle))?;
         this.push_threadsafe(Entry::ThreadSafe(handle.clone()));

@@ -16,7 +16,7 @@ use crate::ffi::{
 };
 use crate::future::core::ignore;
 use crate::handles::{self, AsHandle};
-use crate::see::{probe, tick, trace};
+use crate::see::{probe, slow_request, tick, trace};
 use crate::task::{current, step};
 
 /// The longest wait, in seconds, as in asyncio: a day.
@@ -273,7 +273,10 @@ fn queue_due_timers(this: &Instance<Loop>) -> Result<()> {
 #[inline(always)]
 fn run(this: &Instance<Loop>, entry: Entry) -> Result<()> {
     if let Entry::Step(task) = &entry {
-        this.see.begin_step(&task.see, task.object().address());
+        let waited = this.see.begin_step(&task.see, task.object().address());
+        if waited != 0 {
+            slow_request::waited(task, waited);
+        }
         if trace::is_on() {
             trace::stepping(this, task);
         }
@@ -289,6 +292,9 @@ fn run(this: &Instance<Loop>, entry: Entry) -> Result<()> {
     }
     let (kind, address) = entry.described();
     this.see.begin(kind, address, 0);
+    if entry.is_from_thread() {
+        this.see.is_from_thread();
+    }
     if trace::is_on() {
         trace::calling(this, &entry);
     }

@@ -18,6 +18,7 @@ use crate::ffi::{
     Builtin, Environment, Instance, Object, Owned, Raised, Ref, Result, Slot, Visitor, context,
     error, imports, names, raise, text,
 };
+use crate::handles::Handle;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum State {
@@ -408,6 +409,11 @@ impl Core {
             event_loop.check_open()?;
             event_loop.push(match callback {
                 Callback::Wake(task) => Entry::Step(task),
+                Callback::Call { function, environment } if event_loop.see.runs_for_thread() => {
+                    let handle = Handle::new(&event_loop, &function, &[this], environment)?;
+                    handle.note_thread(true);
+                    Entry::Handle(event_loop.make_handle(handle)?)
+                }
                 Callback::Call { function, environment } => {
                     Entry::Callback { function, argument: this.new_ref(), environment }
                 }

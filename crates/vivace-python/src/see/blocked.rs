@@ -60,7 +60,7 @@ fn place(stack: &[Frame]) -> Option<&Frame> {
 }
 
 /// Whether a file belongs to the program, and not to Python, its packages, or to us.
-fn is_of_program(file: &str) -> bool {
+pub(super) fn is_of_program(file: &str) -> bool {
     if file.starts_with("<frozen") || file.contains("/site-packages/") {
         return false;
     }
@@ -78,7 +78,7 @@ pub(super) fn learn_libraries(files: &[String]) {
     });
 }
 
-fn seconds(nanoseconds: u64) -> String {
+pub(super) fn seconds(nanoseconds: u64) -> String {
     if nanoseconds < 1_000_000_000 {
         format!("{} ms", nanoseconds / 1_000_000)
     } else {
@@ -87,7 +87,7 @@ fn seconds(nanoseconds: u64) -> String {
 }
 
 /// A path as people write it: from the current folder, if it is below.
-fn shown_path(file: &str) -> String {
+pub(super) fn shown_path(file: &str) -> String {
     let below = std::env::current_dir()
         .ok()
         .and_then(|folder| Path::new(file).strip_prefix(&folder).ok().map(Path::to_path_buf));
@@ -143,11 +143,7 @@ fn stack_lines(label: &str, stack: &[Frame], lines: &mut Vec<(String, String)>) 
 
 fn subject_line(sample: &Sample) -> (String, String) {
     match &sample.subject {
-        Subject::Task(task) => {
-            let label = super::request_label(task.id);
-            let request = label.map(|label| format!("  request {label}")).unwrap_or_default();
-            ("task".into(), format!("{}  coro {}(){request}", task.name, task.coroutine))
-        }
+        Subject::Task(task) => ("task".into(), format!("{}  coro {}()", task.name, task.coroutine)),
         Subject::Callback(kind, name) => {
             let outermost = sample.stack.as_ref().and_then(|stack| stack.last());
             let outermost = outermost.map(|frame| frame.function.clone());
@@ -157,12 +153,25 @@ fn subject_line(sample: &Sample) -> (String, String) {
     }
 }
 
+/// The request that the task was made for.
+fn request_line(sample: &Sample) -> Option<(String, String)> {
+    let Subject::Task(TaskSubject { request: Some((request, age)), .. }) = &sample.subject else {
+        return None;
+    };
+    let age = seconds((age * 1e9) as u64);
+    Some(("request".into(), format!("{}  came {age} ago", request.text())))
+}
+
 fn subject_json(sample: &Sample, data: &mut Map<String, Value>) {
     match &sample.subject {
         Subject::Task(task) => {
             data.insert("task".into(), task_json(task));
-            if let Some(label) = super::request_label(task.id) {
-                data.insert("request".into(), label.into());
+            if let Some((request, age)) = &task.request {
+                let mut request = request.json();
+                if let Value::Object(fields) = &mut request {
+                    fields.insert("seconds".into(), (*age).into());
+                }
+                data.insert("request".into(), request);
             }
         }
         Subject::Callback(kind, name) => {
@@ -312,6 +321,7 @@ pub(super) fn while_blocked(page: &Page, samples: &[Sample], repeated: bool) -> 
     let program = matches!(sample.cause, Cause::Gc | Cause::Gil);
     if !program {
         lines.push(subject_line(sample));
+        lines.extend(request_line(sample));
         subject_json(sample, &mut data);
     }
     lines.push(("cause".into(), cause));

@@ -10,6 +10,9 @@
 //! | `probe` | what the loop and its tasks note while they run |
 //! | `numbers` | the numbers as Python reads them |
 //! | `metrics` | the numbers as Prometheus and OpenTelemetry read them |
+//! | `request` | the request of a task, as reports name it |
+//! | `slow_request` | requests that take long |
+//! | `mapping` | dictionaries and attributes, read without the GIL |
 //! | `ring` | the file of this process, which others read |
 //! | `trace` | what is recorded while a trace runs |
 //! | `watchdog` | the thread that notices a blocked loop |
@@ -35,11 +38,14 @@ pub(crate) mod jobs;
 pub(crate) mod live;
 mod look;
 pub(crate) mod lost;
+mod mapping;
 mod memory;
 pub(crate) mod metrics;
 pub(crate) mod numbers;
 pub(crate) mod probe;
+pub(crate) mod request;
 pub(crate) mod ring;
+pub(crate) mod slow_request;
 mod subject;
 pub(crate) mod tick;
 pub(crate) mod trace;
@@ -95,11 +101,6 @@ pub(crate) fn report(finding: &Finding, event_loop: u32) -> bool {
     let origin =
         Origin { pid: std::process::id(), event_loop, time: unix_seconds_exact(), suppressed: 0 };
     reporter().report(finding, origin, monotonic_nanoseconds())
-}
-
-/// The request that a task answers, by the number of the task: `GET /report`.
-pub(crate) fn request_label(_task: u64) -> Option<String> {
-    None
 }
 
 /// `see_report(finding, loop)`: `finding` is JSON of the fields of `Finding`.

@@ -55,8 +55,17 @@ pub(crate) fn of_loop(event_loop: &Instance<Loop>) -> Result<Owned> {
     Ok(counters)
 }
 
-/// `_see_numbers`: `(id, steps, age, busy, longest_delay, ready_for)`, the last four in
-/// nanoseconds; zeros where nothing is looked at.
+/// `_see_request`: the request that a task was made for, `GET /items/7`; empty if there is none.
+pub(crate) fn request_of(task: &TaskProbe) -> Result<Owned> {
+    let label = match task.request() {
+        0 => None,
+        number => crate::see::request::label(number),
+    };
+    text::string(&label.unwrap_or_default())
+}
+
+/// `_see_numbers`: `(id, steps, age, busy, longest_delay, ready_for, parent)`, from the third to the
+/// sixth in nanoseconds; zeros where nothing is looked at.
 pub(crate) fn of_task(task: &TaskProbe, event_loop: Option<&Instance<Loop>>) -> Result<Owned> {
     let now = ticks();
     let duration = |ticks: u64| match event_loop {
@@ -74,5 +83,6 @@ pub(crate) fn of_task(task: &TaskProbe, event_loop: Option<&Instance<Loop>>) -> 
         &*duration(task.busy())?,
         &*duration(task.longest_delay())?,
         &*since(task.ready_since())?,
+        &*text::unsigned(task.parent())?,
     ])
 }

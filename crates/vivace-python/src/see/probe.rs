@@ -11,14 +11,15 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::fence;
 
 use vivace_see::live::{Kind, Page, Phase, Scale, add, bucket, word};
+use vivace_see::requests;
 use vivace_see::trace::record::Actor;
 use vivace_sys::clock::{ticks, unix_seconds_exact};
 
 use super::tick::Ticking;
 use super::trace::{self, Lane, TaskLane};
 use super::{collector, live, ring, settings, walk, watchdog};
-use crate::ffi::Visitor;
 use crate::ffi::frame_layout::thread_state;
+use crate::ffi::{Object, Visitor};
 
 /// Nanoseconds from which on a callback is not short.
 const SHORT: u64 = 2_000;
@@ -26,6 +27,8 @@ const SHORT: u64 = 2_000;
 const CALM: u64 = 1_000;
 /// Then one reading serves so many, and up to seven more.
 const STRIDE: u64 = 13;
+/// In place of the number of a request: another thread has asked for what runs.
+const FROM_THREAD: u64 = u64::MAX;
 
 /// In the loop.
 pub(crate) struct LoopProbe {
@@ -48,6 +51,10 @@ pub(crate) struct LoopProbe {
     calm: Cell<u64>,
     /// From so many ticks on a callback is not short.
     short: Cell<u64>,
+    /// From so many ticks on a request is slow.
+    slow_request: Cell<u64>,
+    /// The request that what runs belongs to, or [`FROM_THREAD`].
+    request: Cell<u64>,
     pub(super) ticking: Ticking,
     pub(super) trace: Lane,
 }
@@ -66,6 +73,8 @@ impl Default for LoopProbe {
             stride: Cell::new(1),
             calm: Cell::new(0),
             short: Cell::new(0),
+            slow_request: Cell::new(u64::MAX),
+            request: Cell::new(0),
             ticking: Ticking::default(),
             trace: Lane::default(),
         }
@@ -139,6 +148,12 @@ impl LoopProbe {
         took >= self.slow.get()
     }
 
+    /// Whether a request that took so many ticks is slow.
+    #[inline]
+    pub(crate) fn is_slow_request(&self, took: u64) -> bool {
+        took >= self.slow_request.get()
+    }
+
     /// How long a tick is.
     pub(crate) fn scale(&self) -> Scale {
         self.scale.get()
@@ -164,6 +179,11 @@ impl LoopProbe {
         self.scale.set(scale);
         let slow = (u128::from(trace::slow::SLOW) << 32) / u128::from(scale.factor.max(1));
         self.slow.set(u64::try_from(slow).unwrap_or(u64::MAX));
+        let slow_request = settings().slow_request.map_or(u64::MAX, |slow| {
+            let ticks = (slow.as_nanos() << 32) / u128::from(scale.factor.max(1));
+            u64::try_from(ticks).unwrap_or(u64::MAX)
+        });
+        self.slow_request.set(slow_request);
         self.short.set((u128::from(SHORT) << 32).div_euclid(u128::from(scale.factor)) as u64);
         let now = ticks();
         self.turn.set(now);
@@ -188,6 +208,7 @@ impl LoopProbe {
         self.count_busy(page, now);
         page[word::KIND].store(Kind::Nothing as u64, Relaxed);
         page[word::TASK].store(0, Relaxed);
+        self.request.set(0);
         page[word::BEGIN].store(0, Relaxed);
         page[word::PHASE].store(Phase::NotRunning as u64, Relaxed);
         add(&page[word::SEQUENCE], 1);
@@ -277,16 +298,40 @@ impl LoopProbe {
         page[word::KIND].store(kind as u64, Relaxed);
         page[word::CURRENT].store(current as u64, Relaxed);
         page[word::TASK].store(task, Relaxed);
+        self.request.set(0);
         add(&page[word::SEQUENCE], 1);
     }
 
-    /// A step of a task is about to be taken.
+    /// What is about to run, another thread has asked for.
     #[inline(always)]
-    pub(crate) fn begin_step(&self, task: &TaskProbe, address: usize) {
-        let Some(page) = self.page.get() else { return };
+    pub(crate) fn is_from_thread(&self) {
+        if self.page.get().is_some() {
+            self.request.set(FROM_THREAD);
+        }
+    }
+
+    /// Whether what runs, another thread has asked for.
+    #[inline(always)]
+    pub(crate) fn runs_for_thread(&self) -> bool {
+        self.request.get() == FROM_THREAD
+    }
+
+    /// A task of the loop was queued.
+    #[inline(always)]
+    pub(crate) fn made_ready(&self, task: &TaskProbe) {
+        let by_thread = u64::from(self.runs_for_thread());
+        task.ready_since.set(self.last() & !BY_THREAD | by_thread);
+    }
+
+    /// A step of a task is about to be taken. The answer is for how long its request has waited, if
+    /// that is long, or 0.
+    #[inline(always)]
+    pub(crate) fn begin_step(&self, task: &TaskProbe, address: usize) -> u64 {
+        let Some(page) = self.page.get() else { return 0 };
         let delay = page[word::BEGIN].load(Relaxed).saturating_sub(task.ready_since.get());
-        if delay > task.longest_delay.get() {
-            task.longest_delay.set(delay);
+        let coarse = u32::try_from(delay >> DELAY).unwrap_or(u32::MAX);
+        if coarse > task.longest_delay.get() {
+            task.longest_delay.set(coarse);
         }
         if self.entries.get() + 1 >= self.stride.get() {
             let delay = self.scale.get().duration(delay);
@@ -295,6 +340,16 @@ impl LoopProbe {
             add(&page[word::DELAY_SUM], delay * steps);
         }
         self.begin(Kind::Step, address, task.id.get());
+        let request = task.request.get();
+        if request != 0 {
+            self.request.set(request);
+            let waited =
+                task.begin_for_request(page[word::BEGIN].load(Relaxed), task.ready_since.get());
+            // A part of what makes a request slow.
+            let is_long = waited.is_some_and(|waited| waited >= self.slow_request.get() / 4);
+            return waited.filter(|_| is_long).unwrap_or(0);
+        }
+        0
     }
 
     /// What ran has ended; the answer is how many ticks it took, or nothing if it was passed over.
@@ -319,6 +374,9 @@ impl LoopProbe {
         task.steps.set(task.steps.get().wrapping_add(1));
         let took = self.end();
         task.busy.set(task.busy.get().wrapping_add(took));
+        if task.request.get() != 0 {
+            task.end_for_request(self.last(), took);
+        }
         took
     }
 
@@ -364,8 +422,20 @@ impl LoopProbe {
             task: page[word::TASK].load(Relaxed),
             begin: ticks(),
             actor: self.trace.take_over(task.id.get()),
+            request: self.request.get(),
+            for_request: Cell::new(false),
         };
         self.begin(Kind::Step, address, task.id.get());
+        let request = task.request.get();
+        self.request.set(request);
+        if request != 0 {
+            // A first step follows at once; later ones are for what has just come.
+            let by_thread = u64::from(interrupted.request == FROM_THREAD);
+            let ready = if task.steps.get() == 0 { 0 } else { interrupted.begin };
+            let ready = ready & !BY_THREAD | by_thread;
+            let counted = task.begin_for_request(interrupted.begin, ready).is_some();
+            interrupted.for_request.set(counted);
+        }
         interrupted
     }
 
@@ -381,6 +451,10 @@ impl LoopProbe {
         page[word::KIND].store(interrupted.kind, Relaxed);
         page[word::CURRENT].store(interrupted.current, Relaxed);
         page[word::TASK].store(interrupted.task, Relaxed);
+        self.request.set(interrupted.request);
+        if interrupted.for_request.get() {
+            task.end_for_request(interrupted.begin + took, took);
+        }
         add(&page[word::SEQUENCE], 1);
         took
     }
@@ -391,7 +465,28 @@ impl LoopProbe {
         task.id.set(number);
         let Some(page) = self.page.get() else { return };
         task.created.set(self.last());
+        task.parent.set(page[word::TASK].load(Relaxed));
+        let request = self.request.get();
+        if request != 0 && request != FROM_THREAD {
+            task.answer(request);
+        }
         add(&page[word::CREATED], 1);
+    }
+
+    /// A request has come, whose application will be given `scope`: its number, 0 if nothing is
+    /// looked at. The scope must live until the number is closed.
+    #[inline]
+    pub(crate) fn open_request(&self, scope: &Object) -> u64 {
+        if self.page.get().is_none() {
+            return 0;
+        }
+        requests::open(scope.address(), self.last())
+    }
+
+    /// What is made from now on belongs to a request; the answer is what it belonged to before.
+    #[inline]
+    pub(crate) fn answer(&self, request: u64) -> u64 {
+        self.request.replace(request)
     }
 
     /// A task has ended; `outcome` is one of the words `ENDED_…`.
@@ -421,11 +516,22 @@ pub(crate) struct Interrupted {
     task: u64,
     pub(crate) begin: u64,
     actor: Actor,
+    request: u64,
+    /// The step is counted for a request.
+    for_request: Cell<bool>,
 }
 
 impl Default for Interrupted {
     fn default() -> Self {
-        Self { kind: 0, current: 0, task: 0, begin: 0, actor: Actor::Nobody }
+        Self {
+            kind: 0,
+            current: 0,
+            task: 0,
+            begin: 0,
+            actor: Actor::Nobody,
+            request: 0,
+            for_request: Cell::new(false),
+        }
     }
 }
 
@@ -438,19 +544,51 @@ pub(crate) struct TaskProbe {
     created: Cell<u64>,
     /// Ticks in which its steps ran.
     busy: Cell<u64>,
-    /// The counter when it was made ready.
+    /// The counter when it was made ready; the lowest bit is [`BY_THREAD`].
     ready_since: Cell<u64>,
-    /// Ticks between becoming ready and running, at most.
-    longest_delay: Cell<u64>,
-    steps: Cell<u64>,
+    /// The number of the task that made it.
+    parent: Cell<u64>,
+    /// The number of the request that it was made for.
+    request: Cell<u64>,
+    /// How long that request had waited when this task began to wait, in [`PARKED`] ticks.
+    parked: Cell<u32>,
+    /// Between becoming ready and running, at most, in [`DELAY`] ticks.
+    longest_delay: Cell<u32>,
+    steps: Cell<u32>,
     pub(super) trace: TaskLane,
 }
 
+/// It was another thread that made the task ready.
+const BY_THREAD: u64 = 1;
+/// A power of two: about a microsecond.
+const PARKED: u32 = 12;
+/// A power of two: less than a microsecond, so that minutes can be told.
+const DELAY: u32 = 10;
+
 impl TaskProbe {
-    /// It was queued.
-    #[inline(always)]
-    pub(crate) fn ready(&self, now: u64) {
-        self.ready_since.set(now);
+    #[cold]
+    fn answer(&self, request: u64) {
+        self.request.set(request);
+        if let Some(account) = requests::of(request) {
+            account.add_task();
+        }
+    }
+
+    /// A step begins, of a task that was made for a request; if it is counted for that, for how long
+    /// the request has waited.
+    #[inline(never)]
+    fn begin_for_request(&self, now: u64, ready: u64) -> Option<u64> {
+        let account = requests::of(self.request.get())?;
+        let parked = u64::from(self.parked.get()) << PARKED;
+        account.begin_step(now, ready & !BY_THREAD, ready & BY_THREAD != 0, parked)
+    }
+
+    /// And ends.
+    #[inline(never)]
+    fn end_for_request(&self, now: u64, took: u64) {
+        let Some(account) = requests::of(self.request.get()) else { return };
+        account.end_step(now, took);
+        self.parked.set(u32::try_from(account.parked() >> PARKED).unwrap_or(u32::MAX));
     }
 
     /// Its number: that of its name by default.
@@ -475,11 +613,26 @@ impl TaskProbe {
 
     /// Ticks between becoming ready and running, at most.
     pub(crate) fn longest_delay(&self) -> u64 {
-        self.longest_delay.get()
+        u64::from(self.longest_delay.get()) << DELAY
     }
 
     /// How many steps it took.
     pub(crate) fn steps(&self) -> u64 {
-        self.steps.get()
+        u64::from(self.steps.get())
+    }
+
+    /// The number of the task that made it, or 0.
+    pub(crate) fn parent(&self) -> u64 {
+        self.parent.get()
+    }
+
+    /// The number of the request that it was made for, or 0.
+    pub(crate) fn request(&self) -> u64 {
+        self.request.get()
+    }
+
+    /// Where that number lies.
+    pub(crate) const fn place_of_request() -> usize {
+        std::mem::offset_of!(Self, request)
     }
 }

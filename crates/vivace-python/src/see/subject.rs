@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use vivace_see::live::{Kind, Page, word};
 
 use super::memory::{callable, pointer, text, type_name, word as read};
+use super::request::{self, Request};
 use super::walk;
 use crate::ffi::frame_layout::Layout;
 use crate::handles;
@@ -30,17 +31,19 @@ fn places() -> &'static Places {
 }
 
 /// A task.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct TaskSubject {
     pub(super) id: u64,
     pub(super) address: usize,
     pub(super) name: String,
     /// The qualified name of its coroutine.
     pub(super) coroutine: String,
+    /// The request that it was made for, and how many seconds ago that came.
+    pub(super) request: Option<(Request, f64)>,
 }
 
 /// What runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Subject {
     Task(TaskSubject),
     /// A callback of some kind, and its name if it is known.
@@ -85,6 +88,10 @@ fn task(layout: Option<&Layout>, address: usize, id: u64) -> TaskSubject {
         address,
         name: name.unwrap_or_else(|| format!("Task-{id}")),
         coroutine: coroutine.unwrap_or_default(),
+        request: read(address + places.request).and_then(|number| {
+            let number = number as u64;
+            request::of(number).zip(request::age(number))
+        }),
     }
 }
 

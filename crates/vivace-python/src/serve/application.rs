@@ -3,6 +3,10 @@
 //! The application runs in a task of its own whose first step is taken at once, in the turn in
 //! which the request came: most applications answer in that step.
 
+use std::cell::Cell;
+
+use vivace_see::requests::{self, Account};
+
 use super::exchange::{Exchange, Phase};
 use super::service::Service;
 use super::websocket::WebSocket;
@@ -15,6 +19,7 @@ use crate::ffi::{
     names, raise, text,
 };
 use crate::future::FutureLike;
+use crate::see::slow_request;
 use crate::task::{self, Start, Task};
 
 /// What a party belongs to, and the task that the application runs in.
@@ -23,6 +28,17 @@ pub(crate) struct Ties {
     pub(super) service: Slot<Ref<Service>>,
     pub(super) event_loop: Slot<Ref<Loop>>,
     pub(super) task: Slot,
+    /// What the diagnostics know the request by, and its scope, which they read; 0 and empty if
+    /// nothing is looked at.
+    request: Cell<u64>,
+    scope: Slot,
+    judged: Cell<bool>,
+}
+
+impl Drop for Ties {
+    fn drop(&mut self) {
+        self.close_request();
+    }
 }
 
 impl Ties {
@@ -37,9 +53,52 @@ impl Ties {
         visitor.slot(&self.service);
         visitor.slot(&self.event_loop);
         visitor.slot(&self.task);
+        visitor.slot(&self.scope);
+    }
+
+    /// The diagnostics know of the request from now on.
+    pub(super) fn open_request(&self, scope: &Object) {
+        let opened = self.event_loop.look(|event_loop| event_loop.see.open_request(scope));
+        if let Some(number) = opened.filter(|number| *number != 0) {
+            self.scope.set(scope.new_ref());
+            self.request.set(number);
+        }
+    }
+
+    /// The request is answered, or over without an answer: the diagnostics judge it, once.
+    pub(super) fn judge_request(&self, status: Option<u16>) {
+        let number = self.request.get();
+        if number == 0 || self.judged.replace(true) {
+            return;
+        }
+        if let Some(event_loop) = self.event_loop.get() {
+            slow_request::judge(&event_loop, number, status);
+        }
+    }
+
+    /// The request is over.
+    pub(super) fn close_request(&self) {
+        let number = self.request.take();
+        if number != 0 {
+            requests::close(number);
+            self.scope.clear();
+        }
+    }
+
+    /// How long it has waited so far for nothing that is known; see `requests::Account::parked`.
+    pub(super) fn parked(&self) -> u64 {
+        requests::of(self.request.get()).map_or(0, Account::parked)
+    }
+
+    /// Its body has come, for which the application has waited since then.
+    pub(super) fn heard_client(&self, parked: u64) {
+        if let Some(account) = requests::of(self.request.get()) {
+            account.heard_client(parked);
+        }
     }
 
     pub(super) fn clear(&self) {
+        self.close_request();
         self.service.clear();
         self.event_loop.clear();
         self.task.clear();
@@ -87,6 +146,11 @@ impl<P: Party> Instance<P> {
 
 /// Calls the application for a new request, or lets the request wait for its turn.
 pub(super) fn start(exchange: &Instance<Exchange>) -> Result<()> {
+    if exchange.ties.request.get() == 0 {
+        if let Some(scope) = exchange.scope.get() {
+            exchange.ties.open_request(&scope);
+        }
+    }
     if exchange.service()?.count_in(exchange)? { run(exchange) } else { Ok(()) }
 }
 
@@ -112,11 +176,14 @@ pub(super) fn call<P: Party>(party: &Instance<P>, scope: &Object) -> Result<()> 
         let coroutine = service.app().call(&[scope, &receive, &send])?;
         make_task(&event_loop, &coroutine)
     };
+    let request = party.ties().request.get();
+    let before = event_loop.see.answer(request);
     let outcome = if service.settings().reset_contextvars {
-        context::run_in(&*context::empty()?, begin)
+        context::empty().and_then(|empty| context::run_in(&empty, begin))
     } else {
         begin()
     };
+    event_loop.see.answer(before);
     match outcome {
         Ok(task) => watch(party, &task),
         // It is no coroutine function, or its task could not be made.
@@ -187,6 +254,8 @@ impl Party for Exchange {
             Some(exception) => failed(this, exception)?,
         }
         access::log_aborted(this)?;
+        this.ties.judge_request(None);
+        this.ties.close_request();
         this.service()?.count_out(this)
     }
 }

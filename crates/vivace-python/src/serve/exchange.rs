@@ -58,6 +58,8 @@ pub(super) struct RequestBody {
     delivered: Cell<bool>,
     /// The client waits for `100 Continue`.
     pub(super) continue_wanted: Cell<bool>,
+    /// The application waits for it since then; see `Ties::parked`.
+    awaited: Cell<Option<u64>>,
     /// Since when its rate counts, and how much had come then; of HTTP/2.
     pub(super) clock: Cell<Option<(f64, u64)>>,
 }
@@ -195,6 +197,9 @@ impl Instance<Exchange> {
     /// What `receive()` has to say now, if anything.
     pub(super) fn next_message(&self) -> Result<Option<Owned>> {
         let body = &self.body;
+        if let Some(parked) = body.awaited.take() {
+            self.ties.heard_client(parked);
+        }
         if self.is_complete() || self.lost.get() {
             return self.disconnect_message().map(Some);
         }
@@ -214,6 +219,13 @@ impl Instance<Exchange> {
             }
         }
         Ok(None)
+    }
+
+    /// The application is about to wait for a message: for the body, mostly.
+    pub(super) fn awaits_message(&self) {
+        if !self.body.complete.get() && !self.disconnected.get() {
+            self.body.awaited.set(Some(self.ties.parked()));
+        }
     }
 
     fn disconnect_message(&self) -> Result<Owned> {

@@ -149,8 +149,11 @@ fn outcome(party: &Object, wait: Wait) -> Result<Option<Owned>> {
     }
 }
 
-fn wait_for(party: &Object) -> Result<Option<Ref<Future>>> {
+fn wait_for(party: &Object, wait: Wait) -> Result<Option<Ref<Future>>> {
     if let Some(exchange) = party.exact::<Exchange>() {
+        if wait == Wait::Message {
+            exchange.awaits_message();
+        }
         return exchange.waiters.wait(&*exchange.event_loop()?).map(Some);
     }
     match party.exact::<WebSocket>() {
@@ -184,7 +187,7 @@ fn advance(this: &Instance<Operation>) -> Result<Sent> {
         finish(this);
         return Ok(Sent::Returned(value));
     }
-    let Some(future) = wait_for(&party)? else { return Ok(Sent::Returned(text::none())) };
+    let Some(future) = wait_for(&party, wait)? else { return Ok(Sent::Returned(text::none())) };
     future.core.set_blocking(true);
     this.future.set(future.clone());
     Ok(Sent::Yielded(future.into_owned()))

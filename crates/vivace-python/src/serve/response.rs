@@ -243,6 +243,9 @@ pub(super) fn send_body(this: &This, data: Option<&Bytes>, more: bool) -> Result
 
 /// A part of the body was sent.
 fn sent(this: &This, more: bool) -> Result<()> {
+    if this.phase() == Phase::Started {
+        this.ties.judge_request(Some(this.response.status.get()));
+    }
     if more {
         this.response.phase.set(Phase::Streaming);
         return Ok(());
@@ -375,6 +378,7 @@ pub(super) fn begin_file(this: &This, size: &Object) -> Result<Owned> {
     };
     debug_assert!(framed.before().is_empty(), "the length is known");
     this.response.phase.set(Phase::Streaming);
+    this.ties.judge_request(Some(this.response.status.get()));
     if this.is_stream() {
         let ends = !framed.send_data || size == 0;
         connection.http2_send(this, Some(&out), b"", ends)?;

@@ -606,6 +606,7 @@ fn init(this: &Instance<Service>, args: &Args<'_>) -> Result<()> {
     let [app, settings, state] = args.parse("HttpService", ["app", "settings", "state"], 2, 3)?;
     let (Some(app), Some(settings)) = (app, settings) else { return Ok(()) };
     asgi_names::initialise()?;
+    crate::see::request::prepare()?;
     let read = Settings::read(settings)?;
     let trusted = match read.proxy_headers {
         true => {

@@ -206,6 +206,7 @@ impl Party for WebSocket {
             None => returned(this)?,
             Some(exception) => failed(this, exception)?,
         }
+        this.ties.close_request();
         this.service()?.forget_websocket(this)
     }
 }
@@ -436,6 +437,7 @@ fn close(this: &Instance<WebSocket>, message: &Object) -> Result<()> {
 /// Calls the application.
 pub(super) fn start(this: &Instance<WebSocket>) -> Result<()> {
     let Some(scope) = this.scope.take() else { return Ok(()) };
+    this.ties.open_request(&scope);
     application::call(this, &scope)
 }
 

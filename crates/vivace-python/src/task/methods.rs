@@ -106,6 +106,7 @@ pub(crate) fn make_class() -> Result<Owned> {
     .getter(c"_see_numbers", |this: &Instance<Task>| {
         crate::see::numbers::of_task(&this.see, this.core.native_loop().as_deref())
     })
+    .getter(c"_see_request", |this: &Instance<Task>| crate::see::numbers::request_of(&this.see))
     .getter(c"_fut_waiter", |this: &Instance<Task>| Ok(this.waits_for.get_or_none()))
     .getter(c"_num_cancels_requested", cancel::cancelling)
     .init(init)

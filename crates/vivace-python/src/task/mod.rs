@@ -62,6 +62,8 @@ pub(crate) struct Task {
 pub(crate) struct Places {
     pub(crate) name: usize,
     pub(crate) coroutine: usize,
+    /// The number of the request that it was made for.
+    pub(crate) request: usize,
 }
 
 /// See [`Places`].
@@ -70,6 +72,7 @@ pub(crate) fn places() -> Places {
     Places {
         name: begin + std::mem::offset_of!(Task, name),
         coroutine: begin + std::mem::offset_of!(Task, coroutine),
+        request: begin + std::mem::offset_of!(Task, see) + TaskProbe::place_of_request(),
     }
 }
 

@@ -42,6 +42,7 @@ const CODES: &[(&str, &str, Verdict)] = &[
     ("V111", "GC", Verdict::Advice),
     ("V112", "blocked loop", Verdict::Advice),
     ("V120", "executors", Verdict::Problem),
+    ("V130", "slow requests", Verdict::Advice),
     ("V201", "never awaited", Verdict::Problem),
     ("V202", "failed tasks", Verdict::Problem),
     ("V203", "lost tasks", Verdict::Problem),

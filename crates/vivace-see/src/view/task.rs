@@ -84,9 +84,10 @@ impl Task {
         format!("{}:{}", words::short_path(&self.file), self.line)
     }
 
-    /// The name by which people know it: the request, or its own.
+    /// The name by which people know it: its own if somebody gave it one, or the request.
     pub fn title(&self) -> String {
-        words::shown(if self.request.is_empty() { &self.name } else { &self.request })
+        let unnamed = self.name.starts_with("Task-");
+        words::shown(if unnamed && !self.request.is_empty() { &self.request } else { &self.name })
     }
 
     /// What it waits for, or where it is.
@@ -193,6 +194,16 @@ mod tests {
         assert_eq!(tasks.each_ref().map(|task| task.holder), [2, 1, 1]);
         assert_eq!(tasks.each_ref().map(|task| task.cycle), [true, true, false]);
         assert_eq!(tasks[2].waits, "Lock, held by t1");
+    }
+
+    #[test]
+    fn the_request_is_the_name_of_a_task_without_one() {
+        let mut one = Task { name: "Task-7".into(), ..Task::default() };
+        assert_eq!(one.title(), "Task-7");
+        one.request = "GET /".into();
+        assert_eq!(one.title(), "GET /");
+        one.name = "worker".into();
+        assert_eq!(one.title(), "worker");
     }
 
     #[test]
