@@ -553,7 +553,7 @@ def _after_fork_in_child() -> None:
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
 if _DIAGNOSTICS:
-    os.register_at_fork(before=_native.see_before_fork)
+    os.register_at_fork(before=_native.see_before_fork, after_in_child=_native.see_trace_forget)
 
 
 def new_event_loop() -> EventLoop:

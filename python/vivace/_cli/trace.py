@@ -24,16 +24,19 @@ HELP = """usage: vivace trace [-o FILE] SCRIPT [ARGUMENT ...]
        vivace trace [-o FILE] -c CODE [ARGUMENT ...]
        vivace trace [-o FILE] RECORDING.part
        vivace trace [-o FILE] --last 10s PID
+       vivace trace [-o FILE] --for 5s PID
 
 Run a program as `vivace run` does, record each step of each task, and write a timeline when the
 program ends. While it runs, what is recorded goes to FILE.part; if the program is killed, make a
 timeline of RECORDING.part. A process that runs, or the file that a killed one has left, tells of
-its steps and callbacks that took 50 µs or longer, without having been asked to.
+its steps and callbacks that took 50 µs or longer, without having been asked to; with --for a
+process that runs records each step from now on.
 
   -o FILE        where to: .html (a page that needs nothing else), .pftrace (ui.perfetto.dev),
                  .json (chrome://tracing); trace.html by default
   --limit SIZE   record at most so much: 500M, 2G; 1G by default. What is beyond it is counted
   --last TIME    so much of what another process has done: 10s, 500ms, 2m
+  --for TIME     so much of what another process does from now on, an hour at most
   -h, --help     show this text
 
 Everything after the program's name belongs to the program."""
@@ -57,6 +60,7 @@ class Options:
         self.output = "trace.html"
         self.limit = 1 << 30
         self.last: float | None = None
+        self.coming: float | None = None
         self.help = False
         self.program: list[str] = []
         rest = list(arguments)
@@ -85,7 +89,10 @@ class Options:
                 self.limit = limit(value(name, attached))
             elif name == "--last":
                 del rest[0]
-                self.last = last_seconds(value(name, attached))
+                self.last = seconds_of(name, value(name, attached))
+            elif name == "--for":
+                del rest[0]
+                self.coming = seconds_of(name, value(name, attached))
             elif word.isdigit() and not self.program:
                 # A process; its options may follow it.
                 self.program = [rest.pop(0)]
@@ -107,14 +114,14 @@ def limit(text: str) -> int:
     return found
 
 
-def last_seconds(text: str) -> float:
-    """What `--last` takes."""
+def seconds_of(flag: str, text: str) -> float:
+    """What `--last` and `--for` take."""
     try:
         seconds = _quantities.duration(text)
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= 1e6:
-        raise Mistake(f"--last {text}: it takes a time such as 10s or 500ms")
+        raise Mistake(f"{flag} {text}: it takes a time such as 10s or 500ms")
     return seconds
 
 
@@ -130,9 +137,14 @@ def main(arguments: list[str]) -> int:
     if not options.program:
         return fail(PROGRAM, "no program; give a script, -m MODULE or -c CODE")
     first = options.program[0]
-    if options.last is not None or first.isdigit():
+    if options.last is not None or options.coming is not None or first.isdigit():
+        flag = "--last" if options.coming is None else "--for"
         if len(options.program) > 1:
-            return fail(PROGRAM, f"--last is about one process, not {options.program[1]!r} besides")
+            return fail(PROGRAM, f"{flag} is about one process, not {options.program[1]!r} besides")
+        if options.coming is not None:
+            if options.last is not None or not first.isdigit():
+                return fail(PROGRAM, "--for takes the number of a process, and goes without --last")
+            return coming(int(first), options.coming, options.output)
         return last(first, 10.0 if options.last is None else options.last, options.output)
     if is_recording(first):
         return convert(first, options.output, keep=True)
@@ -152,6 +164,19 @@ def last(process: str, seconds: float, output: str) -> int:
         return fail(PROGRAM, f"{what} has left no file to look at")
     except OSError as error:
         return fail(PROGRAM, f"{process}: {error.strerror or error}")
+    print("\n".join(report(summary, output, size)), file=sys.stderr)
+    return 0
+
+
+def coming(process: int, seconds: float, output: str) -> int:
+    """Write a timeline of what another process does from now on."""
+    try:
+        summary = json.loads(_native.see_trace_live(process, seconds, output))
+        size = os.stat(output).st_size
+    except LookupError as error:
+        return fail(PROGRAM, str(error))
+    except (OSError, OverflowError) as error:
+        return fail(PROGRAM, f"cannot trace process {process}: {error}")
     print("\n".join(report(summary, output, size)), file=sys.stderr)
     return 0
 

@@ -24,7 +24,7 @@ use vivace_sys::clock::monotonic_nanoseconds;
 use vivace_sys::wake_fd::WakeFd;
 use vivace_sys::{quit_signal, thread};
 
-use super::{jobs, ring, settings};
+use super::{jobs, ring, settings, trace};
 
 /// This process, as it answers.
 struct Own;
@@ -45,6 +45,10 @@ impl Process for Own {
 
     fn control(&self) -> bool {
         settings().control
+    }
+
+    fn trace(&self, duration: Duration) -> Result<(), String> {
+        trace::functions::live(duration)
     }
 }
 

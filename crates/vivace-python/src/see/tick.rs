@@ -123,6 +123,7 @@ fn do_jobs(event_loop: &Instance<Loop>) {
 }
 
 fn call(event_loop: &Instance<Loop>, ticking: &Ticking) {
+    event_loop.see.trace.let_go();
     let Some(function) = ticking.function.get() else { return };
     // No task runs now, which asyncio's books are to say, too.
     if let Err(raised) = current::hide(event_loop) {

@@ -37,6 +37,11 @@ pub trait Process: Send + Sync {
 
     /// Whether tasks may be cancelled from outside.
     fn control(&self) -> bool;
+
+    /// Records what its loops do for so long, beside its file; returns when that is done.
+    fn trace(&self, _duration: Duration) -> Result<(), String> {
+        Err("this cannot be traced".to_owned())
+    }
 }
 
 /// How long the loop may take to get to a job.

@@ -3,9 +3,11 @@
 //! ```text
 //! {"do": "doctor"}            {"text": "…", "fresh": true}
 //! {"do": "cancel", "task": 7} {"text": "cancelled Task-7"} or {"error": "…"}
+//! {"do": "trace", "seconds": 5} {"traced": 5.0} or {"error": "…"}
 //! ```
 //!
-//! `do` is `view` (JSON), `ps`, `doctor` (text), `refresh` (nothing but a new snapshot) or `cancel`.
+//! `do` is `view` (JSON), `ps`, `doctor` (text), `refresh` (nothing but a new snapshot), `cancel` or
+//! `trace`, which is answered when `<pid>.trace` is written.
 //! `fresh` says whether the loop has written down its tasks for this answer; if not, it is blocked.
 //! Nothing that is sent is evaluated. Only this user and root are answered.
 
@@ -22,6 +24,8 @@ use crate::view::{doctor, tree};
 
 /// Longer requests are refused.
 const LONGEST: u64 = 4096;
+/// Longer traces are refused.
+const LONGEST_TRACE: Duration = Duration::from_secs(3600);
 /// So much of a request that was refused is read.
 const PASSED_OVER: u64 = 1 << 20;
 /// Who says nothing for so long is not waited for.
@@ -33,6 +37,8 @@ struct Request {
     what: String,
     #[serde(default)]
     task: u64,
+    #[serde(default)]
+    seconds: f64,
 }
 
 /// Answers one connection until it ends.
@@ -98,6 +104,16 @@ fn answer(request: &Request, process: &dyn Process) -> Value {
             Some(text) => json!({"text": text}),
             None => json!({"error": "the loop is blocked: it will get to it when it is free"}),
         },
+        "trace" => {
+            let duration = Duration::try_from_secs_f64(request.seconds).unwrap_or_default();
+            if duration.is_zero() || duration > LONGEST_TRACE {
+                return json!({"error": "a trace takes an hour at most"});
+            }
+            match process.trace(duration) {
+                Ok(()) => json!({"traced": request.seconds}),
+                Err(error) => json!({"error": error}),
+            }
+        }
         other => json!({"error": format!("no request {other:?}")}),
     }
 }

@@ -3,18 +3,28 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyLookupError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use vivace_see::ring::places;
+use vivace_see::answer::socket;
+use vivace_see::ring::places::{self, Life};
 use vivace_see::trace::convert::{Format, convert};
 use vivace_see::trace::file::Head;
 use vivace_see::trace::last::convert_last;
 use vivace_see::trace::recorder::Recorder;
+use vivace_see::view::find;
 use vivace_sys::clock::{monotonic_nanoseconds, unix_seconds_exact};
 
 use super::{EPOCH, ON, RECORDER};
 use crate::see::{ring, settings};
+
+/// What the file of a trace of a process that runs ends with.
+const LIVE: &str = "trace";
+/// How much longer than the trace its answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes that a trace of a process that runs may record.
+const LIVE_LIMIT: u64 = 1 << 30;
 
 /// `see_trace_begin(path, command, limit)`: records into a new file, of `limit` bytes at most.
 #[pyfunction]
@@ -24,9 +34,18 @@ fn see_trace_begin(path: PathBuf, command: String, limit: u64) -> PyResult<()> {
             "nothing can be traced while the diagnostics are off (VIVACE_DIAG=0)",
         ));
     }
+    if begin(&path, command, limit)? {
+        Ok(())
+    } else {
+        Err(PyRuntimeError::new_err("a trace runs already"))
+    }
+}
+
+/// Begins to record; `false` if a trace runs already.
+fn begin(path: &Path, command: String, limit: u64) -> std::io::Result<bool> {
     let mut current = RECORDER.lock().unwrap_or_else(PoisonError::into_inner);
     if current.is_some() {
-        return Err(PyRuntimeError::new_err("a trace runs already"));
+        return Ok(false);
     }
     let head = Head {
         pid: std::process::id(),
@@ -35,15 +54,37 @@ fn see_trace_begin(path: PathBuf, command: String, limit: u64) -> PyResult<()> {
         blocked: settings().blocked.as_nanos() as u64,
         command,
     };
-    *current = Some(Arc::new(Recorder::create(&path, &head, limit)?));
+    *current = Some(Arc::new(Recorder::create(path, &head, limit)?));
     EPOCH.fetch_add(1, Relaxed);
     ON.store(true, Relaxed);
+    Ok(true)
+}
+
+/// Records what the loops of this process do for so long, beside its file. Not for the thread of a
+/// loop.
+pub(crate) fn live(duration: Duration) -> Result<(), String> {
+    let path = ring::path().ok_or("no loop has run yet")?.with_extension(LIVE);
+    let told = |error: std::io::Error| format!("{}: {error}", path.display());
+    let others = RECORDER.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+    if !others {
+        // What somebody asked for who did not wait for it.
+        let _none = std::fs::remove_file(&path);
+    }
+    if others || !begin(&path, "vivace trace --for".to_owned(), LIVE_LIMIT).map_err(told)? {
+        return Err("it is being traced already".to_owned());
+    }
+    std::thread::sleep(duration);
+    end().map_err(told)?;
     Ok(())
 }
 
 /// `see_trace_end()`: writes what is left; whether a trace ran.
 #[pyfunction]
 fn see_trace_end() -> PyResult<bool> {
+    Ok(end()?)
+}
+
+fn end() -> std::io::Result<bool> {
     ON.store(false, Relaxed);
     let recorder = RECORDER.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(recorder) = recorder else { return Ok(false) };
@@ -57,6 +98,11 @@ fn see_trace_end() -> PyResult<bool> {
 /// is traced.
 #[pyfunction]
 fn see_trace_forget() {
+    forget();
+}
+
+/// See `see_trace_forget`.
+pub(crate) fn forget() {
     ON.store(false, Relaxed);
     EPOCH.fetch_add(1, Relaxed);
     if let Ok(mut recorder) = RECORDER.try_lock() {
@@ -98,6 +144,35 @@ fn see_trace_last(
     })
 }
 
+/// `see_trace_live(process, seconds, output)`: a timeline of what another process does from now on;
+/// a summary as JSON.
+#[pyfunction]
+fn see_trace_live(py: Python<'_>, process: u32, seconds: f64, output: PathBuf) -> PyResult<String> {
+    let format = format_of(&output)?;
+    let traced = py.detach(|| {
+        let found = find::by_pid(process, &ring::folder())?;
+        if found.life != Life::Running {
+            return Err(format!("process {process} does not run"));
+        }
+        let request = serde_json::json!({"do": "trace", "seconds": seconds});
+        let patience = Duration::try_from_secs_f64(seconds).unwrap_or_default() + PATIENCE;
+        let answer = socket::ask(&found.socket(), &request, patience);
+        match answer.map_err(|error| format!("process {process} does not answer: {error}")) {
+            Ok(answer) => match answer["error"].as_str() {
+                None => Ok(found.socket().with_extension(LIVE)),
+                Some(error) => Err(error.to_owned()),
+            },
+            Err(error) => Err(error),
+        }
+    });
+    let recording = traced.map_err(PyLookupError::new_err)?;
+    py.detach(|| {
+        let summary = convert(&recording, &output, format)?;
+        std::fs::remove_file(&recording)?;
+        serde_json::to_string(&summary).map_err(|error| PyValueError::new_err(error.to_string()))
+    })
+}
+
 fn format_of(output: &Path) -> PyResult<Format> {
     Format::of(output).ok_or_else(|| {
         let name = output.display();
@@ -112,5 +187,6 @@ pub(crate) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(see_trace_forget, module)?)?;
     module.add_function(wrap_pyfunction!(see_trace_convert, module)?)?;
     module.add_function(wrap_pyfunction!(see_trace_last, module)?)?;
+    module.add_function(wrap_pyfunction!(see_trace_live, module)?)?;
     Ok(())
 }

@@ -109,6 +109,15 @@ impl Lane {
         self.recorder.borrow().clone()
     }
 
+    /// Lets go of the recorder of a trace that is over: it has a file open.
+    pub(super) fn let_go(&self) {
+        if !is_on() {
+            self.recorder.replace(None);
+            // The next one is another in any case, and nobody has told it anything.
+            self.epoch.set(0);
+        }
+    }
+
     /// Another task has the turn, inside what runs; give the answer to `give_back`.
     pub(super) fn take_over(&self, task: u64) -> Actor {
         self.actor.replace(Actor::Task(task as u32))
