@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -419,6 +420,15 @@ def test_tasks_are_shown_with_their_requests(serve: Serve) -> None:
         for text in (service.vivace("ps", pid), service.vivace("top", "--once", pid)):
             assert "GET /park" in text
             assert "secret" not in text
+
+
+def test_metrics_count_by_the_same_route(serve: Serve) -> None:
+    pytest.importorskip("fastapi")
+    service = serve(FASTAPI, "--metrics", "0")
+    assert service.server.get("/api/quick").status == 200
+    [found] = service.server.printed(r"Metrics on (http://127\.0\.0\.1:\d+/metrics)")
+    with urllib.request.urlopen(found[1], timeout=SECONDS) as answer:
+        assert 'route="/api/quick"' in answer.read().decode()
 
 
 def test_many_requests_at_once_have_accounts_of_their_own(serve: Serve) -> None:

@@ -44,7 +44,7 @@ asgi_names! {
     websocket_response_body = "websocket.http.response.body",
     websocket_response = "websocket.http.response", tls_extension = "tls",
     // Names of ours.
-    route, error, warning, info, exc_info, create_task, ssl_object,
+    route, fastapi, effective_route_context, original_route, error, warning, info, exc_info, create_task, ssl_object,
     write_eof, writelines,
 }
 

@@ -215,8 +215,20 @@ impl Access {
 pub(super) fn route_of(scope: &Object) -> Result<Option<String>> {
     let names = asgi_names();
     let Some(route) = text::dict_get(scope, &names.route)? else { return Ok(None) };
+    let route = included(scope, &route)?.unwrap_or(route);
     let path = route.getattr_opt(&names.path)?.filter(|path| text::is_str(path));
     Ok(path.map(|path| text::to_string_lossy(&path)))
+}
+
+/// With FastAPI, the route as it is with the prefix of the router that includes it.
+fn included(scope: &Object, route: &Object) -> Result<Option<Owned>> {
+    let names = asgi_names();
+    let kept = text::dict_get(scope, &names.fastapi)?.filter(|kept| text::is_dict(kept));
+    let Some(kept) = kept else { return Ok(None) };
+    let context = text::dict_get(&kept, &names.effective_route_context)?;
+    let Some(context) = context else { return Ok(None) };
+    let original = context.getattr_opt(&names.original_route)?;
+    Ok(original.is_some_and(|original| original.is(route)).then_some(context))
 }
 
 fn log_by_logger(
