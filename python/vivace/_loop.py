@@ -160,7 +160,7 @@ class EventLoop(
         self._check_running()
         self._set_coroutine_origin_tracking(self._debug)
         if _DIAGNOSTICS:
-            _see("_unawaited").started(self)
+            _see("_lost").started(self)
         hooks = sys.get_asyncgen_hooks()
         try:
             self._thread_id = threading.get_ident()
@@ -183,7 +183,7 @@ class EventLoop(
             self._set_coroutine_origin_tracking(False)
             sys.set_asyncgen_hooks(*hooks)
             if _DIAGNOSTICS:
-                _see("_unawaited").stopped(self)
+                _see("_lost").stopped(self)
 
     def close(self) -> None:
         """Closes the loop.
@@ -198,7 +198,7 @@ class EventLoop(
             and not self.is_running()
             and not sys.is_finalizing()
         ):
-            _see("_exit").closing(self)
+            _see("_lost").closing(self)
         super().close()
 
     def __del__(self) -> None:

@@ -1,14 +1,14 @@
-"""Begins to look, when the first loop of the process is made: each part has a line here."""
+"""Begins to look, when the first loop of the process is made: each part has a line here.
+
+Only what must be there from the first moment is imported here; see `_tick` for the rest.
+"""
 
 from __future__ import annotations
 
 import os
 
-from . import _deadlocks, _gauges, _jobs, _lost, _snapshot, _tick
+from . import _lost, _tick
 from ._settings import settings
-
-#: Imported here for the engine, which calls `_jobs.run` if somebody asks for something.
-__all__ = ["_jobs", "begin"]
 
 _begun = False
 
@@ -22,11 +22,25 @@ def begin() -> None:
     chosen = settings()
     if not chosen.on:
         return
-    _tick.watches.append(_snapshot.watch)
-    _deadlocks.begin(chosen.dev)
+    _tick.watches += [
+        _tick.Detector(
+            "_snapshot", first=_names("json _authors _frames dataclasses _waits _owners _sites")
+        ),
+        _tick.Detector("_deadlocks", first=_names("_reach _acquisitions _graph _deadlock_reports")),
+    ]
+    if chosen.dev:
+        from . import _acquisitions
+
+        _acquisitions.install()
     if os.environ.get("VIVACE_RACES") == "1":
         from . import _races
 
         _races.install()
     _lost.begin()
-    _tick.watches.append(_gauges.watch)
+    _tick.watches.append(_tick.Detector("_gauges"))
+
+
+def _names(words: str) -> tuple[str, ...]:
+    """The modules of this package that are named, and those of the standard library."""
+    words_of = words.split()
+    return tuple(f"{__package__}.{word}" if word[0] == "_" else word for word in words_of)

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _acquisitions, _deadlock_reports, _graph, _idle, _reach, _tasks, _tick, _waits
+from . import _acquisitions, _deadlock_reports, _graph, _idle, _reach, _tasks, _waits
 from ._graph import Graph, Node
 
 #: A look takes no longer than this at a time, in seconds.
@@ -246,10 +246,3 @@ def _may_be_released(loop: Any, tasks: dict[int, Any], waiters: list[int], lock:
         for identity, task in tasks.items()
         if identity not in waiters
     )
-
-
-def begin(dev: bool) -> None:
-    """Look from now on."""
-    if dev:
-        _acquisitions.install()
-    _tick.watches.append(watch)

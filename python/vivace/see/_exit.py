@@ -11,7 +11,6 @@ end so is told of as V220, while the program hangs.
 
 from __future__ import annotations
 
-import atexit
 import sys
 import time
 import weakref
@@ -37,11 +36,6 @@ _cancelled: weakref.WeakKeyDictionary[Any, list[tuple[str, dict[str, Any]]]]
 _cancelled = weakref.WeakKeyDictionary()
 
 
-def install() -> None:
-    """Look from now on."""
-    atexit.register(_at_exit)
-
-
 def closing(loop: Any) -> None:
     """A loop is about to be closed."""
     cancelled = _cancelled.pop(loop, None)
@@ -51,7 +45,8 @@ def closing(loop: Any) -> None:
         _report_pending(loop, "the loop was closed")
 
 
-def _at_exit() -> None:
+def at_exit() -> None:
+    """The process ends."""
     from vivace import _loop
 
     for loop in list(_loop._loops):
@@ -62,8 +57,6 @@ def _at_exit() -> None:
 
 def cancelled_by_run(task: Any) -> None:
     """`asyncio.run()` cancels a task that was left running; with the dear detectors only."""
-    if sys._getframe(1).f_code.co_name != "_cancel_all_tasks":
-        return
     waits = waiting(task)
     line = f"{describe(task)}, {waits}" if waits.site else describe(task)
     found = task_data(task) | ({"waits": waits.site.data()} if waits.site else {})

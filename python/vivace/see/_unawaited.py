@@ -26,6 +26,7 @@ from typing import Any
 
 from vivace import _native
 
+from . import _lost
 from ._authors import is_library
 from ._findings import report
 from ._settings import settings
@@ -46,13 +47,6 @@ _SEARCHED = 2000
 _LOADS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_ATTR", "LOAD_METHOD", "LOAD_FAST", "LOAD_DEREF")
 
 _thread = threading.local()
-
-
-def install() -> None:
-    """Look from now on."""
-    original = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]
-    hook = _native.see_unawaited(original, _lost)
-    warnings._warn_unawaited_coroutine = hook  # type: ignore[attr-defined]
 
 
 def watch(loop: Any) -> None:
@@ -95,7 +89,7 @@ def _arm() -> None:
         _thread.until = time.monotonic() + ARMED
 
 
-def _lost(coro: Any, by_collector: bool) -> None:
+def lost(coro: Any, by_collector: bool) -> None:
     """A coroutine goes that nobody has awaited."""
     if sys.is_finalizing() or _is_unwanted(coro):
         return
@@ -159,7 +153,7 @@ def _is_unwanted(coro: Any) -> bool:
 def _caller() -> FrameType | None:
     """The program's frame in which the last reference went."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename == __file__:
+    while frame is not None and frame.f_code.co_filename in (__file__, _lost.__file__):
         frame = frame.f_back
     return frame
 

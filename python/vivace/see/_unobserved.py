@@ -6,14 +6,13 @@ case. Whether somebody has looked is what asyncio itself goes by: `result()` or 
 called, or another task has awaited it.
 
 Nothing is done for a task that does not fail. One that fails while no task waits for it is noted
-by a weak reference in `_failures`, by the engine.
+by a weak reference in `_lost.failures`, by the engine.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import time
 import weakref
 from types import TracebackType
@@ -21,9 +20,9 @@ from typing import Any
 
 from vivace import _native
 
-from . import _exit
 from ._authors import is_library
 from ._findings import report
+from ._lost import failures as _failures
 from ._settings import settings
 from ._sites import Site, duration
 from ._sites import data as task_data
@@ -39,18 +38,11 @@ _TOLD = 1
 counters = {"unobserved": 0, "retracted": 0}
 
 _Weak = weakref.ReferenceType[Any]
-#: What the engine has noted since the last look.
-_failures: list[_Weak] = []
 #: When it was seen here first, and the task.
 _waiting: list[tuple[float, _Weak]] = []
 #: Tasks that were reported.
 _reported: list[_Weak] = []
 _REPORTED = 1000
-
-
-def install() -> None:
-    """Look from now on."""
-    _native.see_listen(_failures, _destroyed, _exit.cancelled_by_run)
 
 
 def watch(loop: Any) -> None:
@@ -94,10 +86,9 @@ def _is_settled(weak: _Weak) -> bool:
     return False
 
 
-def _destroyed(task: Any) -> None:
+def destroyed(task: Any) -> None:
     """A task goes while nobody has looked at its failure: asyncio is about to log it."""
-    if not sys.is_finalizing():
-        _report(task, "and is gone: nobody can ask for the result any more")
+    _report(task, "and is gone: nobody can ask for the result any more")
 
 
 def _report(task: Any, since: str) -> None:

@@ -1,4 +1,4 @@
-//! Once a second, on the loop's thread just before it waits: `vivace.see._tick.tick(loop)`.
+//! Once a second, on the loop's thread just before it waits: `vivace.see._tick.called(loop)`.
 //!
 //! A loop that sleeps is woken for it after 1, 5, 10 and then every 30 seconds, unless nobody has
 //! put anything into `vivace.see._tick.watches`.
@@ -16,6 +16,9 @@ const SECOND: u64 = 1_000_000_000;
 /// When a loop that only sleeps is woken again, in seconds.
 const PAUSES: [u64; 4] = [1, 5, 10, 30];
 
+/// When it is called again if it says that there is more to do, in nanoseconds.
+const SOON: u64 = 5_000_000;
+
 /// In the probe of the loop.
 #[derive(Default)]
 pub(super) struct Ticking {
@@ -25,6 +28,8 @@ pub(super) struct Ticking {
     callbacks: Cell<u64>,
     /// How often it was called without a turn of the program in between.
     idle: Cell<usize>,
+    /// It is to be called again soon.
+    soon: Cell<bool>,
     function: Slot,
     watches: Slot,
 }
@@ -40,6 +45,14 @@ impl Ticking {
         self.watches.clear();
     }
 
+    /// Nanoseconds between two calls.
+    fn pause(&self) -> u64 {
+        if self.soon.get() {
+            return SOON;
+        }
+        PAUSES[self.idle.get().min(PAUSES.len() - 1)] * SECOND
+    }
+
     /// Whether anybody looks.
     fn is_wanted(&self) -> Result<bool> {
         let watches = match self.watches.get() {
@@ -51,7 +64,7 @@ impl Ticking {
                     return Ok(false);
                 };
                 let watches = module.getattr(&*text::interned("watches")?)?;
-                self.function.set(module.getattr(&*text::interned("tick")?)?);
+                self.function.set(module.getattr(&*text::interned("called")?)?);
                 self.watches.set(watches.clone());
                 watches
             }
@@ -84,16 +97,18 @@ pub(crate) fn before_waiting(event_loop: &Instance<Loop>) -> Option<u64> {
         ticking.callbacks.set(event_loop.see.callbacks());
         ticking.idle.set(0);
     }
-    let pause = PAUSES[ticking.idle.get().min(PAUSES.len() - 1)] * SECOND;
+    let pause = ticking.pause();
     let passed = now.saturating_sub(ticking.last.get());
     if passed < pause {
         return Some(pause - passed);
     }
     ticking.last.set(now);
-    call(event_loop, ticking);
-    ticking.idle.set(ticking.idle.get() + 1);
+    ticking.soon.set(call(event_loop, ticking));
+    if !ticking.soon.get() {
+        ticking.idle.set(ticking.idle.get() + 1);
+    }
     // What it queued is no turn of the program.
-    Some(PAUSES[ticking.idle.get().min(PAUSES.len() - 1)] * SECOND)
+    Some(ticking.pause())
 }
 
 /// The loop is too busy to wait, and has just looked at its descriptors.
@@ -108,12 +123,9 @@ fn do_jobs(event_loop: &Instance<Loop>) {
     if let Err(raised) = current::hide(event_loop) {
         raised.clear();
     }
-    event_loop.see.begin(vivace_see::live::Kind::Tick, 0, 0);
+    event_loop.see.begin_tick();
     let outcome = (|| -> Result<()> {
-        let name = text::interned("vivace.see._jobs")?;
-        if let Some(module) = text::dict_get(&imports().modules, &name)? {
-            module.getattr(&*text::interned("run")?)?.call(&[])?;
-        }
+        text::import("vivace.see._jobs")?.getattr(&*text::interned("run")?)?.call(&[])?;
         Ok(())
     })();
     event_loop.see.end_tick();
@@ -122,17 +134,22 @@ fn do_jobs(event_loop: &Instance<Loop>) {
     }
 }
 
-fn call(event_loop: &Instance<Loop>, ticking: &Ticking) {
+/// Whether it wants to be called again soon.
+fn call(event_loop: &Instance<Loop>, ticking: &Ticking) -> bool {
     event_loop.see.trace.let_go();
-    let Some(function) = ticking.function.get() else { return };
+    let Some(function) = ticking.function.get() else { return false };
     // No task runs now, which asyncio's books are to say, too.
     if let Err(raised) = current::hide(event_loop) {
         raised.clear();
     }
-    event_loop.see.begin(vivace_see::live::Kind::Tick, 0, 0);
+    event_loop.see.begin_tick();
     let outcome: Result<Owned> = function.call(&[event_loop.object()]);
     event_loop.see.end_tick();
-    if let Err(raised) = outcome {
-        raised.clear();
+    match outcome.and_then(|more| more.is_true()) {
+        Ok(more) => more,
+        Err(raised) => {
+            raised.clear();
+            false
+        }
     }
 }
