@@ -137,6 +137,10 @@ pub mod word {
     /// See [`CLOCK_TICKS`].
     pub const CLOCK_SCALE: usize = 22;
 
+    /// The counter is read at the end of what runs when [`SEQUENCE`] has come so far. Whoever
+    /// watches stores 0 to have it read now.
+    pub const DUE: usize = 23;
+
     // Tasks.
 
     /// Tasks that were made.

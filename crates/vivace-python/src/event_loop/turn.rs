@@ -6,6 +6,7 @@
 
 use vivace_core::poll_budget::Reading;
 use vivace_core::timers::Popped;
+use vivace_see::live::Page;
 use vivace_sys::Errno;
 use vivace_sys::clock::{monotonic_nanoseconds, seconds, ticks};
 use vivace_sys::poller::{Events, Timeout};
@@ -82,11 +83,11 @@ fn turn(this: &Instance<Loop>) -> Result<()> {
     if this.fuzz.is_armed() {
         shuffle_tasks(this, ready);
     }
+    let page = this.see.page();
     for _ in 0..ready {
         let Some(entry) = this.ready.pop() else { break };
-        run(this, entry)?;
+        run(this, page, entry)?;
     }
-    this.see.end_turn();
     this.contexts.tidy();
     Ok(())
 }
@@ -271,42 +272,58 @@ fn queue_due_timers(this: &Instance<Loop>) -> Result<()> {
 }
 
 #[inline(always)]
-fn run(this: &Instance<Loop>, entry: Entry) -> Result<()> {
+fn run(this: &Instance<Loop>, page: Option<&Page>, entry: Entry) -> Result<()> {
     if let Entry::Step(task) = &entry {
-        let waited = this.see.begin_step(&task.see, task.object().address());
-        if waited != 0 {
-            slow_request::waited(task, waited);
-        }
-        if trace::is_on() {
-            trace::stepping(this, task);
+        if let Some(page) = page {
+            let waited = this.see.begin_step(page, &task.see, task.object().address());
+            if waited != 0 {
+                slow_request::waited(task, waited);
+            }
+            if trace::is_on() {
+                trace::stepping(this, task);
+            }
         }
         let outcome = run_maybe_timed(this, &entry);
-        let took = this.see.end_step(&task.see);
-        if trace::is_on() {
-            trace::stepped(this, task, this.see.last(), took);
-        }
-        if this.see.is_slow(took) {
-            trace::slow::ran_long(this, &entry, this.see.last(), took);
+        if let Some(page) = page {
+            let took = this.see.end_step(page, &task.see);
+            if took != 0 {
+                was_measured(this, &entry, took);
+            }
         }
         return outcome;
     }
-    let (kind, address) = entry.described();
-    this.see.begin(kind, address, 0);
-    if entry.is_from_thread() {
-        this.see.is_from_thread();
-    }
-    if trace::is_on() {
-        trace::calling(this, &entry);
+    if let Some(page) = page {
+        let (kind, address) = entry.described();
+        this.see.begin(page, kind, address, 0);
+        if entry.is_from_thread() {
+            this.see.is_from_thread();
+        }
+        if trace::is_on() {
+            trace::calling(this, &entry);
+        }
     }
     let outcome = run_maybe_timed(this, &entry);
-    let took = this.see.end();
-    if trace::is_on() {
-        trace::called(this, this.see.last(), took);
-    }
-    if this.see.is_slow(took) {
-        trace::slow::ran_long(this, &entry, this.see.last(), took);
+    if let Some(page) = page {
+        let took = this.see.end(page);
+        if took != 0 {
+            was_measured(this, &entry, took);
+        }
     }
     outcome
+}
+
+/// What has run took so many ticks.
+#[inline]
+fn was_measured(this: &Instance<Loop>, entry: &Entry, took: u64) {
+    if trace::is_on() {
+        match entry {
+            Entry::Step(task) => trace::stepped(this, task, this.see.last(), took),
+            _ => trace::called(this, this.see.last(), took),
+        }
+    }
+    if this.see.is_slow(took) {
+        trace::slow::ran_long(this, entry, this.see.last(), took);
+    }
 }
 
 #[inline(always)]

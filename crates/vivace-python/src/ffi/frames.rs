@@ -60,12 +60,17 @@ static KNOWN: AtomicBool = AtomicBool::new(false);
 static LIBRARIES: [AtomicPtr<ffi::PyObject>; 16] =
     [const { AtomicPtr::new(std::ptr::null_mut()) }; 16];
 
+/// The variables of a module that is none of them: most tasks are made by few modules. Forgotten
+/// when one is added, as the same address may have become another module's.
+static PROGRAM: AtomicPtr<ffi::PyObject> = AtomicPtr::new(std::ptr::null_mut());
+
 /// More frames than this are not passed over.
 const DEPTH: usize = 48;
 
 /// Has the frames of a module passed over, given its variables: who made a task is who called
 /// `asyncio.create_task`.
 pub(crate) fn pass_over(globals: &Object) {
+    PROGRAM.store(std::ptr::null_mut(), Relaxed);
     for place in &LIBRARIES {
         let known = place.load(Relaxed);
         if known == globals.as_ptr() {
@@ -115,9 +120,9 @@ unsafe fn innermost() -> *const u8 {
 }
 
 /// Shows the frames from the innermost outwards: the code, the instruction, and whether it is to
-/// be passed over; until `each` says no.
+/// be passed over; until `each` says no. What is shown lives as long as this runs.
 #[inline(always)]
-fn walk(mut each: impl FnMut(&Object, u32, bool) -> bool) {
+fn walk<'a>(mut each: impl FnMut(&'a Object, u32, bool) -> bool) {
     if !KNOWN.load(Relaxed) {
         return;
     }
@@ -150,15 +155,20 @@ fn walk(mut each: impl FnMut(&Object, u32, bool) -> bool) {
 
 #[inline(always)]
 fn is_library(globals: *mut ffi::PyObject) -> bool {
+    globals != PROGRAM.load(Relaxed) && is_known_library(globals)
+}
+
+fn is_known_library(globals: *mut ffi::PyObject) -> bool {
     for place in &LIBRARIES {
         let known = place.load(Relaxed);
         if known.is_null() {
-            return false;
+            break;
         }
         if known == globals {
             return true;
         }
     }
+    PROGRAM.store(globals, Relaxed);
     false
 }
 
@@ -167,13 +177,12 @@ fn is_library(globals: *mut ffi::PyObject) -> bool {
 pub(crate) fn here() -> Option<Site> {
     let mut found = None;
     walk(|code, instruction, library| {
-        if library && found.is_some() {
-            return true;
+        if !library || found.is_none() {
+            found = Some((code, instruction));
         }
-        found = Some(Site { code: code.new_ref(), instruction });
         library
     });
-    found
+    found.map(|(code, instruction)| Site { code: code.new_ref(), instruction })
 }
 
 /// The innermost frames that are not passed over, at most `limit`; or else the innermost.

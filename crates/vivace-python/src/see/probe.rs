@@ -2,9 +2,14 @@
 //! processor's counter for each callback.
 //!
 //! What runs begins when what ran before has ended: one reading serves both. A task is ready from
-//! the beginning of whatever made it so. While a thousand callbacks in a row were shorter than two
-//! microseconds, one reading serves about sixteen of them, and the task that runs then is charged:
-//! reading the counter would cost more of such callbacks than it tells. A longer one ends that.
+//! the beginning of whatever made it so.
+//!
+//! While some hundred callbacks in a row were shorter than two microseconds, one reading serves
+//! about sixteen of them, and the task that runs then is charged: reading the counter would cost
+//! more of such callbacks than it tells. A longer one ends that, unless it is a step of a task that
+//! is known for long ones: those are measured apart from the others. And the watchdog, whenever it
+//! looks, has the counter read at the end of what runs just then: so whatever takes longer than
+//! what is between two looks is charged for it, and of the rest each as often as it deserves.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -24,9 +29,11 @@ use crate::ffi::{Object, Visitor};
 /// Nanoseconds from which on a callback is not short.
 const SHORT: u64 = 2_000;
 /// After so many short callbacks in a row, not each of them is measured.
-const CALM: u64 = 1_000;
+const CALM: u64 = 256;
 /// Then one reading serves so many, and up to seven more.
 const STRIDE: u64 = 13;
+/// A task is known for long steps until it has taken so many short ones: less than [`LONG`].
+const REMEMBERED: u64 = 8;
 /// In place of the number of a request: another thread has asked for what runs.
 const FROM_THREAD: u64 = u64::MAX;
 
@@ -36,17 +43,16 @@ pub(crate) struct LoopProbe {
     page: Cell<Option<&'static Page>>,
     number: Cell<usize>,
     scale: Cell<Scale>,
-    /// The counter when the callbacks of this turn were ready, at the latest.
-    turn: Cell<u64>,
     /// The counter when busy time was last added up.
     counted: Cell<u64>,
     /// From so many ticks on, what ran is kept in the file of the process.
     slow: Cell<u64>,
-    /// Callbacks, and steps among them, since the counter was last read.
-    entries: Cell<u64>,
+    /// The word `SEQUENCE` when the counter was last read: each callback adds one.
+    base: Cell<u64>,
+    /// Steps of tasks since then.
     steps: Cell<u64>,
-    /// How many callbacks one reading serves.
-    stride: Cell<u64>,
+    /// How long the last one had been ready, in ticks.
+    delay: Cell<u64>,
     /// Short callbacks in a row.
     calm: Cell<u64>,
     /// From so many ticks on a callback is not short.
@@ -65,12 +71,11 @@ impl Default for LoopProbe {
             page: Cell::new(None),
             number: Cell::new(live::PLACES),
             scale: Cell::new(Scale { factor: 0, ticks: 0, nanoseconds: 0 }),
-            turn: Cell::new(0),
             counted: Cell::new(0),
             slow: Cell::new(u64::MAX),
-            entries: Cell::new(0),
+            base: Cell::new(0),
             steps: Cell::new(0),
-            stride: Cell::new(1),
+            delay: Cell::new(0),
             calm: Cell::new(0),
             short: Cell::new(0),
             slow_request: Cell::new(u64::MAX),
@@ -134,12 +139,30 @@ impl LoopProbe {
         self.page.get().map_or(0, |page| page[word::CALLBACKS].load(Relaxed))
     }
 
+    /// The diagnostics look themselves.
+    pub(super) fn begin_tick(&self) {
+        let Some(page) = self.page.get() else { return };
+        self.measure(page, ticks());
+        page[word::KIND].store(Kind::Tick as u64, Relaxed);
+        page[word::CURRENT].store(0, Relaxed);
+        page[word::TASK].store(0, Relaxed);
+        self.request.set(0);
+        self.change(page, 1);
+    }
+
     /// The diagnostics' own look is over.
     pub(super) fn end_tick(&self) {
         if let Some(page) = self.page.get() {
             page[word::KIND].store(Kind::Nothing as u64, Relaxed);
-            add(&page[word::SEQUENCE], 1);
+            self.change(page, 1);
         }
+    }
+
+    /// Something changes that is no callback.
+    #[inline(always)]
+    fn change(&self, page: &Page, by: u64) {
+        add(&page[word::SEQUENCE], by);
+        self.base.set(self.base.get().wrapping_add(by));
     }
 
     /// Whether what took so many ticks is to be kept.
@@ -186,9 +209,9 @@ impl LoopProbe {
         self.slow_request.set(slow_request);
         self.short.set((u128::from(SHORT) << 32).div_euclid(u128::from(scale.factor)) as u64);
         let now = ticks();
-        self.turn.set(now);
         self.counted.set(now);
         page[word::BEGIN].store(now, Relaxed);
+        page[word::DUE].store(0, Relaxed);
         page[word::STARTED].store((unix_seconds_exact() * 1e9) as u64, Relaxed);
         page[word::THREAD].store(u64::from(vivace_sys::thread::number()), Relaxed);
         walk::check();
@@ -197,6 +220,7 @@ impl LoopProbe {
         collector::watch();
         page[word::PHASE].store(Phase::Running as u64, Relaxed);
         add(&page[word::SEQUENCE], 1);
+        self.base.set(page[word::SEQUENCE].load(Relaxed));
         watchdog::watch();
     }
 
@@ -211,7 +235,7 @@ impl LoopProbe {
         self.request.set(0);
         page[word::BEGIN].store(0, Relaxed);
         page[word::PHASE].store(Phase::NotRunning as u64, Relaxed);
-        add(&page[word::SEQUENCE], 1);
+        self.change(page, 1);
         watchdog::settle(page);
         page[word::THREAD].store(0, Relaxed);
     }
@@ -247,12 +271,6 @@ impl LoopProbe {
         page[word::OWN_CALLS].store(calls.wrapping_add(1), Relaxed);
     }
 
-    /// The callbacks of a turn have run: those that they made ready wait from now on.
-    #[inline(always)]
-    pub(crate) fn end_turn(&self) {
-        self.turn.set(self.last());
-    }
-
     /// The loop has looked at the descriptors: whatever runs next begins now.
     #[inline]
     pub(crate) fn looked(&self, now: u64, timers: usize) {
@@ -272,7 +290,7 @@ impl LoopProbe {
         page[word::KIND].store(Kind::Nothing as u64, Relaxed);
         page[word::READY].store(0, Relaxed);
         page[word::PHASE].store(Phase::Polling as u64, Relaxed);
-        add(&page[word::SEQUENCE], 1);
+        self.change(page, 1);
     }
 
     /// The wait is over and the GIL is held again; `returned` is the counter at its end.
@@ -286,15 +304,13 @@ impl LoopProbe {
             trace::waited(self, began, returned, now);
         }
         page[word::BEGIN].store(now, Relaxed);
-        self.turn.set(now);
         page[word::PHASE].store(Phase::Running as u64, Relaxed);
-        add(&page[word::SEQUENCE], 1);
+        self.change(page, 1);
     }
 
     /// Something is about to run.
     #[inline(always)]
-    pub(crate) fn begin(&self, kind: Kind, current: usize, task: u64) {
-        let Some(page) = self.page.get() else { return };
+    pub(crate) fn begin(&self, page: &Page, kind: Kind, current: usize, task: u64) {
         page[word::KIND].store(kind as u64, Relaxed);
         page[word::CURRENT].store(current as u64, Relaxed);
         page[word::TASK].store(task, Relaxed);
@@ -326,20 +342,17 @@ impl LoopProbe {
     /// A step of a task is about to be taken. The answer is for how long its request has waited, if
     /// that is long, or 0.
     #[inline(always)]
-    pub(crate) fn begin_step(&self, task: &TaskProbe, address: usize) -> u64 {
-        let Some(page) = self.page.get() else { return 0 };
+    pub(crate) fn begin_step(&self, page: &Page, task: &TaskProbe, address: usize) -> u64 {
+        if task.created.get() & LONG != 0 {
+            self.measure_apart(page);
+        }
         let delay = page[word::BEGIN].load(Relaxed).saturating_sub(task.ready_since.get());
         let coarse = u32::try_from(delay >> DELAY).unwrap_or(u32::MAX);
         if coarse > task.longest_delay.get() {
             task.longest_delay.set(coarse);
         }
-        if self.entries.get() + 1 >= self.stride.get() {
-            let delay = self.scale.get().duration(delay);
-            let steps = self.steps.get() + 1;
-            add(&page[word::DELAYS + bucket(delay)], steps);
-            add(&page[word::DELAY_SUM], delay * steps);
-        }
-        self.begin(Kind::Step, address, task.id.get());
+        self.delay.set(delay);
+        self.begin(page, Kind::Step, address, task.id.get());
         let request = task.request.get();
         if request != 0 {
             self.request.set(request);
@@ -352,65 +365,111 @@ impl LoopProbe {
         0
     }
 
+    /// What comes next is not to be measured together with what ran before it, or will run after.
+    #[cold]
+    fn measure_apart(&self, page: &Page) {
+        self.measure(page, ticks());
+        page[word::DUE].store(0, Relaxed);
+    }
+
     /// What ran has ended; the answer is how many ticks it took, or nothing if it was passed over.
     #[inline(always)]
-    pub(crate) fn end(&self) -> u64 {
-        let Some(page) = self.page.get() else { return 0 };
-        let entries = self.entries.get() + 1;
-        self.entries.set(entries);
-        if entries < self.stride.get() {
+    pub(crate) fn end(&self, page: &Page) -> u64 {
+        if page[word::SEQUENCE].load(Relaxed) < page[word::DUE].load(Relaxed) {
             return 0;
         }
-        self.measure(page, ticks())
+        self.end_measured(page)
+    }
+
+    #[inline(never)]
+    fn end_measured(&self, page: &Page) -> u64 {
+        let (took, is_long) = self.measure(page, ticks());
+        if is_long {
+            self.be_alert(page);
+        }
+        took
     }
 
     /// A step has ended; the answer is as that of `end`.
     #[inline(always)]
-    pub(crate) fn end_step(&self, task: &TaskProbe) -> u64 {
-        if self.page.get().is_none() {
-            return 0;
-        }
+    pub(crate) fn end_step(&self, page: &Page, task: &TaskProbe) -> u64 {
         self.steps.set(self.steps.get() + 1);
         task.steps.set(task.steps.get().wrapping_add(1));
-        let took = self.end();
-        task.busy.set(task.busy.get().wrapping_add(took));
+        let is_due = page[word::SEQUENCE].load(Relaxed) >= page[word::DUE].load(Relaxed);
+        let took = if is_due { self.end_measured_step(page, task) } else { 0 };
         if task.request.get() != 0 {
             task.end_for_request(self.last(), took);
         }
         took
     }
 
-    /// Adds up what has run since the last reading of the counter, which stands at `now`.
-    #[inline(always)]
-    fn measure(&self, page: &Page, now: u64) -> u64 {
-        let entries = self.entries.replace(0);
-        let took = now.saturating_sub(page[word::BEGIN].load(Relaxed));
-        page[word::BEGIN].store(now, Relaxed);
-        if entries == 0 {
-            return 0;
-        }
-        let each = if entries == 1 { took } else { took / entries };
-        add(&page[word::CALLBACKS], entries);
-        add(&page[word::STEPS], self.steps.replace(0));
-        add(&page[word::DURATIONS + bucket(self.scale.get().duration(each))], entries);
-        if each >= self.short.get() {
-            self.calm.set(0);
-            self.stride.set(1);
-        } else if entries > 1 || self.calm.get() >= CALM {
-            // Not the same each time, so that no pattern of the program falls in with it.
-            self.stride.set(if trace::is_on() { 1 } else { STRIDE + (now & 7) });
-        } else {
-            self.calm.set(self.calm.get() + 1);
+    #[inline(never)]
+    fn end_measured_step(&self, page: &Page, task: &TaskProbe) -> u64 {
+        let (took, is_long) = self.measure(page, ticks());
+        task.busy.set(task.busy.get().wrapping_add(took));
+        let created = task.created.get();
+        if is_long {
+            task.created.set(created & !LONG | REMEMBERED);
+            if created & LONG == 0 {
+                self.be_alert(page);
+            }
+        } else if created & LONG != 0 {
+            task.created.set(created - 1);
         }
         took
     }
 
+    /// Something took long that nobody had expected to: what follows is measured one by one.
+    fn be_alert(&self, page: &Page) {
+        self.calm.set(0);
+        page[word::DUE].store(0, Relaxed);
+    }
+
+    /// Adds up what has run since the last reading of the counter, which stands at `now`: how long
+    /// it took, and whether that is long.
+    #[inline(always)]
+    fn measure(&self, page: &Page, now: u64) -> (u64, bool) {
+        let sequence = page[word::SEQUENCE].load(Relaxed);
+        let entries = sequence.wrapping_sub(self.base.replace(sequence));
+        let took = now.saturating_sub(page[word::BEGIN].load(Relaxed));
+        page[word::BEGIN].store(now, Relaxed);
+        // More than there can be: the page of a child that was forked from within a callback.
+        if entries == 0 || entries > u64::from(u32::MAX) {
+            return (0, false);
+        }
+        let each = if entries == 1 { took } else { took / entries };
+        add(&page[word::CALLBACKS], entries);
+        let steps = self.steps.replace(0);
+        if steps != 0 {
+            let delay = self.scale.get().duration(self.delay.get());
+            add(&page[word::STEPS], steps);
+            add(&page[word::DELAYS + bucket(delay)], steps);
+            add(&page[word::DELAY_SUM], delay * steps);
+        }
+        add(&page[word::DURATIONS + bucket(self.scale.get().duration(each))], entries);
+        let calm = self.calm.get();
+        // Not the same each time, so that no pattern of the program falls in with it.
+        let stride = if calm < CALM || trace::is_on() { 1 } else { STRIDE + (now & 7) };
+        page[word::DUE].store(sequence.wrapping_add(stride), Relaxed);
+        let is_long = each >= self.short.get();
+        if !is_long && calm < CALM {
+            self.calm.set(calm + 1);
+        }
+        (took, is_long)
+    }
+
     /// Adds up what has run until now, so that the counters are exact.
     pub(crate) fn settle(&self) {
+        let Some(page) = self.page.get() else { return };
         // What runs now is still being measured.
-        if let Some(page) = self.page.get().filter(|_| self.entries.get() > 0) {
-            self.measure(page, ticks());
+        let sequence = page[word::SEQUENCE].load(Relaxed).wrapping_sub(1);
+        let entries = sequence.wrapping_sub(self.base.get());
+        if entries == 0 || entries > u64::from(u32::MAX) || page[word::BEGIN].load(Relaxed) == 0 {
+            return;
         }
+        page[word::SEQUENCE].store(sequence, Relaxed);
+        self.measure(page, ticks());
+        add(&page[word::SEQUENCE], 1);
     }
 
     /// A task is about to take its first step inside what runs; give the answer to `leave_step`.
@@ -425,7 +484,10 @@ impl LoopProbe {
             request: self.request.get(),
             for_request: Cell::new(false),
         };
-        self.begin(Kind::Step, address, task.id.get());
+        page[word::KIND].store(Kind::Step as u64, Relaxed);
+        page[word::CURRENT].store(address as u64, Relaxed);
+        page[word::TASK].store(task.id.get(), Relaxed);
+        self.change(page, 1);
         let request = task.request.get();
         self.request.set(request);
         if request != 0 {
@@ -455,7 +517,7 @@ impl LoopProbe {
         if interrupted.for_request.get() {
             task.end_for_request(interrupted.begin + took, took);
         }
-        add(&page[word::SEQUENCE], 1);
+        self.change(page, 1);
         took
     }
 
@@ -464,7 +526,10 @@ impl LoopProbe {
     pub(crate) fn created(&self, task: &TaskProbe, number: u64) {
         task.id.set(number);
         let Some(page) = self.page.get() else { return };
-        task.created.set(self.last());
+        let begin = page[word::BEGIN].load(Relaxed);
+        // The loop does not run yet, or not any more.
+        let begin = if begin == 0 { ticks() } else { begin };
+        task.created.set(begin & !LONG);
         task.parent.set(page[word::TASK].load(Relaxed));
         let request = self.request.get();
         if request != 0 && request != FROM_THREAD {
@@ -540,7 +605,7 @@ impl Default for Interrupted {
 pub(crate) struct TaskProbe {
     /// The number that a task has by default in its name.
     id: Cell<u64>,
-    /// The counter when it was made.
+    /// The counter when it was made; the lowest bits are [`LONG`].
     created: Cell<u64>,
     /// Ticks in which its steps ran.
     busy: Cell<u64>,
@@ -558,6 +623,8 @@ pub(crate) struct TaskProbe {
     pub(super) trace: TaskLane,
 }
 
+/// How many short steps until it is forgotten that its steps are long.
+const LONG: u64 = 15;
 /// It was another thread that made the task ready.
 const BY_THREAD: u64 = 1;
 /// A power of two: about a microsecond.
@@ -598,7 +665,7 @@ impl TaskProbe {
 
     /// The counter when it was made.
     pub(crate) fn created(&self) -> u64 {
-        self.created.get()
+        self.created.get() & !LONG
     }
 
     /// Ticks in which its steps ran.

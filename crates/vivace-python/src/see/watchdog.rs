@@ -196,6 +196,8 @@ fn look(
     let phase = Phase::of(page[word::PHASE].load(Relaxed));
     let begin = Scale::of(page).clock(page[word::BEGIN].load(Relaxed));
     let moved = sequence != watched.watch.sequence();
+    // Whoever runs now is to be charged for it: see `probe`.
+    page[word::DUE].store(0, Relaxed);
     match watched.watch.look(&Look { now, sequence, phase, begin }, threshold) {
         Act::Nothing => {}
         Act::Note => {

@@ -9,6 +9,7 @@ use super::{Name, Task};
 use crate::ffi::frames::{self, Site};
 use crate::ffi::{Instance, Object, Owned, Result, Slot, error, imports, text, thread};
 use crate::see;
+use vivace_see::settings::Level;
 use vivace_sys::clock::monotonic_nanoseconds;
 
 /// The frames kept of where a task was made, if the dear detectors run.
@@ -63,16 +64,15 @@ impl Provenance {
     /// The task is being made.
     #[inline(always)]
     pub(crate) fn note_creation(&self) {
-        if !see::is_on() {
-            return;
-        }
-        if see::is_dev() {
-            self.note_trail();
-            return;
-        }
-        if let Some(site) = frames::here() {
-            self.code.set(site.code);
-            self.instruction.set(site.instruction);
+        match see::settings().level {
+            Level::Off => {}
+            Level::On => {
+                if let Some(site) = frames::here() {
+                    self.code.set(site.code);
+                    self.instruction.set(site.instruction);
+                }
+            }
+            Level::Dev => self.note_trail(),
         }
     }
 
