@@ -75,11 +75,13 @@ __all__ = [
     "see_pending",
     "see_processes",
     "see_report",
+    "see_resting",
     "see_settings",
     "see_snapshot",
     "see_sorts",
     "see_suspended",
     "see_take_jobs",
+    "see_tasks",
     "see_tell",
     "see_top",
     "see_trace_begin",
@@ -746,6 +748,10 @@ def see_listen(
 def see_orphans(event_loop: Loop, skip: int, nanoseconds: int) -> tuple[list[list[Any]], int]: ...
 def see_pass_over(globals: dict[str, Any]) -> None: ...
 def see_pending(event_loop: Loop) -> list[Task[Any]]: ...
+def see_resting(
+    event_loop: Loop, seconds: float, skip: int, limit: int
+) -> tuple[list[Task[Any]], int]: ...
+def see_tasks(limit: int) -> tuple[list[Task[Any]], int]: ...
 def see_tell(task: object, what: int) -> bool: ...
 def see_unawaited(
     original: Callable[[Any], object], report: Callable[[Any, bool], object]

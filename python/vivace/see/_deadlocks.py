@@ -23,6 +23,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from vivace import _native
+
 from . import _acquisitions, _deadlock_reports, _graph, _idle, _reach, _tasks, _waits
 from ._graph import Graph, Node
 
@@ -44,6 +46,10 @@ def _patience() -> float:
 
 PATIENCE = _patience()
 
+#: Of more tasks than these a part is looked at each time, and only those that rest: what is
+#: remembered of each takes some hundred bytes.
+MOST = 5_000
+
 #: What tells a circle from another: its tasks and their stamps.
 _Key = frozenset[tuple[int, int]]
 
@@ -55,8 +61,10 @@ class _Looking:
     #: `time.monotonic` of the next one.
     next: float = 0.0
     work: Iterator[None] | None = None
-    #: By task: its stamp, and since when it has had it.
+    #: Of tasks of another make: the stamp, and since when it has been the same.
     resting: dict[int, tuple[int, float]] = field(default_factory=dict)
+    #: How many tasks the next look passes over, if there are too many for one.
+    skip: int = 0
     #: What the tasks waited for at the last look; they hold no references.
     nodes: dict[int, Node] = field(default_factory=dict)
     #: Circles, and when they were seen first.
@@ -106,7 +114,15 @@ def _slice(looking: _Looking) -> None:
 
 def _look(of: weakref.ref[Any], looking: _Looking, now: float) -> Iterator[None]:
     """One look at all tasks of a loop, with pauses; between them it keeps nothing alive."""
-    references = [weakref.ref(task) for task in _tasks.of_loop(of())]
+    some = _native.see_tasks(0)[1] > MOST
+    if some:
+        loop: Any = of()
+        tasks, looking.skip = _native.see_resting(loop, PATIENCE, looking.skip, MOST)
+        del loop
+    else:
+        tasks = _tasks.of_loop(of())
+    references = [weakref.ref(task) for task in tasks]
+    del tasks
     yield
     resting: dict[int, tuple[int, float]] = {}
     nodes: dict[int, Node] = {}
@@ -115,8 +131,7 @@ def _look(of: weakref.ref[Any], looking: _Looking, now: float) -> Iterator[None]
         task = reference()
         if task is not None and not task.done():
             stamp = _graph.stamp_of(task)
-            known = looking.resting.get(id(task))
-            since = known[1] if known is not None and known[0] == stamp else now
+            since = _since(looking, task, stamp, now)
             resting[id(task)] = (stamp, since)
             if now - since < PATIENCE:
                 moving.append(reference)
@@ -127,13 +142,16 @@ def _look(of: weakref.ref[Any], looking: _Looking, now: float) -> Iterator[None]
                 nodes[id(task)] = before if same and before else _graph.look(task)
         del task
         yield
-    looking.resting = resting
-    looking.nodes = nodes
+    looking.resting = {task: rest for task, rest in resting.items() if rest[0] < 0}
+    looking.nodes = {task: node for task, node in nodes.items() if node.outside}
     looking.next = now + max(APART, PATIENCE)
     if not nodes:
         looking.seen.clear()
         return
-    if any(node.kind in _graph.SEMAPHORES for node in nodes.values()):
+    if some:
+        # Who else is inside is not known.
+        nodes = {task: n for task, n in nodes.items() if n.kind not in _graph.SEMAPHORES}
+    elif any(node.kind in _graph.SEMAPHORES for node in nodes.values()):
         # Others may be inside, and leave.
         for reference in moving:
             task = reference()
@@ -142,7 +160,10 @@ def _look(of: weakref.ref[Any], looking: _Looking, now: float) -> Iterator[None]
             del task
             yield
     loop = of()
-    alive = {id(task): task for task in _tasks.of_loop(loop)}
+    if some:
+        alive = {id(task): task for each in references if (task := each()) and not task.done()}
+    else:
+        alive = {id(task): task for task in _tasks.of_loop(loop)}
     nodes = {
         task: node
         for task, node in nodes.items()
@@ -158,13 +179,22 @@ def _look(of: weakref.ref[Any], looking: _Looking, now: float) -> Iterator[None]
         seen[key] = now if first is None else first
         if first is None or now - first < APART:
             looking.next = now + APART
-        elif key not in looking.reported and not _others_release(loop, graph, cycle, alive):
+        elif key not in looking.reported and not _others_release(loop, graph, cycle):
             looking.reported.add(key)
             _deadlock_reports.report_cycle(
                 loop, graph, cycle, alive, min(resting[task][1] for task in cycle)
             )
     looking.seen = seen
-    _report_abandoned(loop, graph, alive, looking, resting, idle=False)
+    if not some:
+        _report_abandoned(loop, graph, alive, looking, resting, idle=False)
+
+
+def _since(looking: _Looking, task: Any, stamp: int, now: float) -> float:
+    """Since when a task has not run."""
+    if stamp >= 0:
+        return now - task._see_numbers[5] / 1e9
+    known = looking.resting.get(id(task))
+    return known[1] if known is not None and known[0] == stamp else now
 
 
 def _look_at_idle(loop: Any, looking: _Looking, tasks: list[Any], now: float) -> None:
@@ -178,7 +208,7 @@ def _look_at_idle(loop: Any, looking: _Looking, tasks: list[Any], now: float) ->
     nodes = {id(task): _graph.look(task) for task in tasks}
     if any(node.awake or node.outside or node.until is not None for node in nodes.values()):
         return
-    since = {task: looking.resting.get(task, (node.stamp, now))[1] for task, node in nodes.items()}
+    since = {key: _since(looking, task, nodes[key].stamp, now) for key, task in alive.items()}
     graph = Graph(nodes, idle=True, tasks=alive)
     for cycle in graph.cycles():
         key = frozenset((task, nodes[task].stamp) for task in cycle)
@@ -227,8 +257,9 @@ def _report_abandoned(
         _deadlock_reports.report_abandoned(loop, tasks, waiters, wait, ended)
 
 
-def _others_release(loop: Any, graph: Graph, cycle: list[int], tasks: dict[int, Any]) -> bool:
+def _others_release(loop: Any, graph: Graph, cycle: list[int]) -> bool:
     """Whether somebody outside of a circle may give back what one inside of it took by hand."""
+    tasks = {id(task): task for task in _tasks.of_loop(loop)}
     by_hand = {held.thing for task in cycle for held in graph.nodes[task].held if held.by_hand}
     for identity in cycle:
         if graph.nodes[identity].thing in by_hand:

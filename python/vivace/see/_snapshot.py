@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import os
 import threading
-from itertools import islice
 from time import monotonic, perf_counter
 from typing import Any
 
 from vivace import _native
 
-from . import _sites, _tasks
+from . import _sites
 
 #: Seconds between two snapshots while nobody looks.
 PERIOD = 5.0
@@ -75,11 +74,11 @@ def take() -> bool:
 def _describe_all() -> tuple[list[str], int, bool]:
     """The rows, how many tasks are left out, and whether there was time for all."""
     global _rows
-    tasks = _tasks.pending()
+    tasks, count = _native.see_tasks(MOST)
     rows: dict[int, tuple[int, str]] = {}
     end = perf_counter() + BUDGET
     late = False
-    for task in islice(tasks, MOST):
+    for task in tasks:
         number, steps, age, busy, delay, _ready, parent = task._see_numbers
         known = _rows.get(number)
         if known is None or known[0] != steps or steps == 0:
@@ -90,7 +89,7 @@ def _describe_all() -> tuple[list[str], int, bool]:
                 continue
         rows[number] = known
     _rows = rows
-    return [row for _, row in rows.values()], len(tasks) - len(rows), not late
+    return [row for _, row in rows.values()], count - len(rows), not late
 
 
 def _row(task: Any, number: int, steps: int, age: int, busy: int, delay: int, parent: int) -> str:

@@ -14,7 +14,7 @@
 
 use std::cell::Cell;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 use pyo3::ffi;
 
@@ -46,6 +46,14 @@ impl Default for Link {
 /// The first of the list. INVARIANT: every link reached from here is inside a live object.
 static FIRST: AtomicPtr<Link> = AtomicPtr::new(null_mut());
 
+/// How many are in the list.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// See [`COUNT`].
+pub(crate) fn count() -> usize {
+    COUNT.load(Relaxed)
+}
+
 /// A class whose instances can be listed.
 pub(crate) trait Listed: Class {
     fn link(&self) -> &Link;
@@ -61,6 +69,8 @@ pub(crate) fn enter<T: Listed>(instance: &Instance<T>) -> Result<()> {
     if cfg!(Py_3_14) {
         imports().register_task.call(&[instance.object()])?;
     }
+    // Guarded by the GIL, as the list is.
+    COUNT.store(COUNT.load(Relaxed) + 1, Relaxed);
     let first = FIRST.load(Relaxed);
     link.object.set(instance.object().as_ptr());
     link.next.set(first);
@@ -129,6 +139,7 @@ impl Link {
         if self.object.replace(null_mut()).is_null() {
             return;
         }
+        COUNT.store(COUNT.load(Relaxed) - 1, Relaxed);
         let (previous, next) = (self.previous.get(), self.next.get());
         // SAFETY: neighbours are live by the invariant of the list.
         unsafe {

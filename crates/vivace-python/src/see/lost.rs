@@ -2,13 +2,13 @@
 //! cancellations that are ignored. Here is what must be native; `vivace.see` judges and reports.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyWeakrefReference};
-use vivace_sys::clock::monotonic_nanoseconds;
+use vivace_sys::clock::{monotonic_nanoseconds, ticks};
 
 use crate::event_loop::Loop;
 use crate::ffi::function::{Body, Function};
@@ -16,7 +16,7 @@ use crate::ffi::interop::{from_pyo3, into_pyo3, to_pyo3};
 use crate::ffi::island::Islands;
 use crate::ffi::{Instance, Object, Owned, Result, error, frames, names, registry, text};
 use crate::raised;
-use crate::task::Task;
+use crate::task::{Task, provenance};
 
 /// Where Python's part listens.
 struct Listeners {
@@ -253,21 +253,82 @@ fn see_pending(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Vec<Py
     Ok(found.into_iter().map(|task| into_pyo3(py, task)).collect())
 }
 
+/// `see_tasks(limit)`: some pending tasks of all loops, the newest first, and how many there are.
+#[pyfunction]
+fn see_tasks(py: Python<'_>, limit: usize) -> (Vec<Py<PyAny>>, usize) {
+    let mut found = Vec::new();
+    registry::for_each(|object| {
+        if found.len() < limit && object.downcast::<Task>().is_some() {
+            found.push(object.new_ref());
+        }
+        found.len() < limit
+    });
+    (found.into_iter().map(|task| into_pyo3(py, task)).collect(), registry::count())
+}
+
+/// `see_resting(loop, seconds, skip, limit)`: passes over `skip` pending tasks of the loop; of
+/// those that come next `limit` that wait, and have not run for so long, and how many to pass over
+/// next time.
+#[pyfunction]
+fn see_resting(
+    py: Python<'_>,
+    event_loop: &Bound<'_, PyAny>,
+    seconds: f64,
+    skip: usize,
+    limit: usize,
+) -> PyResult<(Vec<Py<PyAny>>, usize)> {
+    let event_loop = loop_of(event_loop)?;
+    let (now, scale) = (ticks(), event_loop.see.scale());
+    let rests = |task: &Instance<Task>| {
+        let since = scale.duration(now.saturating_sub(task.see.ready_since()));
+        task.is_parked() && since as f64 / 1e9 >= seconds
+    };
+    let (mut found, mut number, mut next) = (Vec::new(), 0, 0);
+    registry::for_each(|object| {
+        let Some(task) = object.downcast::<Task>().filter(|task| belongs(task, Some(event_loop)))
+        else {
+            return true;
+        };
+        number += 1;
+        if number > skip && rests(task) {
+            if found.len() == limit {
+                next = number - 1;
+                return false;
+            }
+            found.push(object.new_ref());
+        }
+        true
+    });
+    Ok((found.into_iter().map(|task| into_pyo3(py, task)).collect(), next))
+}
+
 /// `see_census(loop)`: for each place where pending tasks of the loop were made `(one of them,
 /// how many)`.
 #[pyfunction]
 fn see_census(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Vec<(Py<PyAny>, usize)>> {
     let event_loop = loop_of(event_loop)?;
-    let mut places: HashMap<(usize, u32), (Owned, usize)> = HashMap::new();
+    let mut numbers: HashMap<(usize, u32), usize> = HashMap::new();
+    let mut found: Vec<(Owned, usize)> = Vec::new();
+    // Of many tasks most were made where the one before was.
+    let mut last = None;
     registry::for_each(|object| {
-        if let Some(task) = object.downcast::<Task>().filter(|task| belongs(task, Some(event_loop)))
-        {
-            let place = task.provenance.place();
-            places.entry(place).or_insert_with(|| (object.new_ref(), 0)).1 += 1;
-        }
+        let Some(task) = object.downcast::<Task>().filter(|task| belongs(task, Some(event_loop)))
+        else {
+            return true;
+        };
+        let place = task.provenance.place();
+        let number = match last {
+            Some((known, number)) if known == place => number,
+            _ => *numbers.entry(place).or_insert_with(|| {
+                found.push((object.new_ref(), 0));
+                found.len() - 1
+            }),
+        };
+        last = Some((place, number));
+        found[number].1 += 1;
         true
     });
-    Ok(places.into_values().map(|(task, count)| (into_pyo3(py, task), count)).collect())
+    Ok(found.into_iter().map(|(task, count)| (into_pyo3(py, task), count)).collect())
 }
 
 /// `see_ignoring(loop, seconds)`: tasks of the loop that wait, although CancelledError was thrown
@@ -278,12 +339,19 @@ fn see_ignoring(
     event_loop: &Bound<'_, PyAny>,
     seconds: f64,
 ) -> PyResult<Vec<Py<PyAny>>> {
+    /// How many had been thrown when no pending task was left that one was thrown into.
+    static SETTLED: AtomicU64 = AtomicU64::new(0);
     let event_loop = loop_of(event_loop)?;
+    let cancellations = provenance::cancellations();
+    if SETTLED.load(Relaxed) == cancellations {
+        return Ok(Vec::new());
+    }
     let now = monotonic_nanoseconds();
-    let mut found = Vec::new();
+    let (mut found, mut any) = (Vec::new(), false);
     registry::for_each(|object| {
         let Some(task) = object.downcast::<Task>() else { return true };
         let thrown = task.provenance.thrown();
+        any |= thrown != 0;
         if thrown != 0
             && belongs(task, Some(event_loop))
             && task.is_parked()
@@ -294,6 +362,9 @@ fn see_ignoring(
         }
         true
     });
+    if !any {
+        SETTLED.store(cancellations, Relaxed);
+    }
     Ok(found.into_iter().map(|task| into_pyo3(py, task)).collect())
 }
 
@@ -348,6 +419,8 @@ pub(super) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(see_line, module)?)?;
     module.add_function(wrap_pyfunction!(see_tell, module)?)?;
     module.add_function(wrap_pyfunction!(see_pending, module)?)?;
+    module.add_function(wrap_pyfunction!(see_tasks, module)?)?;
+    module.add_function(wrap_pyfunction!(see_resting, module)?)?;
     module.add_function(wrap_pyfunction!(see_census, module)?)?;
     module.add_function(wrap_pyfunction!(see_ignoring, module)?)?;
     module.add_function(wrap_pyfunction!(see_orphans, module)?)?;

@@ -4,6 +4,7 @@
 //! instruction; nobody pays for file names and numbers until somebody asks.
 
 use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{Name, Task};
 use crate::ffi::frames::{self, Site};
@@ -11,6 +12,14 @@ use crate::ffi::{Instance, Object, Owned, Result, Slot, error, imports, text, th
 use crate::see;
 use vivace_see::settings::Level;
 use vivace_sys::clock::monotonic_nanoseconds;
+
+/// How often `CancelledError` was thrown in because somebody had asked for it.
+static CANCELLATIONS: AtomicU64 = AtomicU64::new(0);
+
+/// See [`CANCELLATIONS`].
+pub(crate) fn cancellations() -> u64 {
+    CANCELLATIONS.load(Relaxed)
+}
 
 /// The frames kept of where a task was made, if the dear detectors run.
 const TRAIL: usize = 10;
@@ -119,6 +128,7 @@ impl Provenance {
         };
         if error::is_exception_of(exception, &imports().cancelled_error) {
             cancellation.thrown = monotonic_nanoseconds();
+            CANCELLATIONS.fetch_add(1, Relaxed);
         }
     }
 
