@@ -6,7 +6,6 @@
 
 use vivace_core::poll_budget::Reading;
 use vivace_core::timers::Popped;
-use vivace_see::live::Page;
 use vivace_sys::Errno;
 use vivace_sys::clock::{monotonic_nanoseconds, seconds, ticks};
 use vivace_sys::poller::{Events, Timeout};
@@ -83,10 +82,9 @@ fn turn(this: &Instance<Loop>) -> Result<()> {
     if this.fuzz.is_armed() {
         shuffle_tasks(this, ready);
     }
-    let page = this.see.page();
     for _ in 0..ready {
         let Some(entry) = this.ready.pop() else { break };
-        run(this, page, entry)?;
+        run(this, entry)?;
     }
     this.contexts.tidy();
     Ok(())
@@ -181,7 +179,11 @@ fn dispatch(this: &Instance<Loop>, waiting: &super::Waiting, events: &Events) ->
 
 /// Waits for an event, a deadline or another thread, without the GIL.
 fn wait(this: &Instance<Loop>) -> Result<()> {
-    let longest = tick::before_waiting(this);
+    let mut longest = tick::before_waiting(this);
+    // Between two parts of it the loop sees to what has come meanwhile.
+    while tick::is_unfinished(this) && !is_busy(this)? && look(this, Timeout::Zero)? == 0 {
+        longest = tick::before_waiting(this);
+    }
     if !this.ready.is_empty() {
         return Ok(());
     }
@@ -272,9 +274,9 @@ fn queue_due_timers(this: &Instance<Loop>) -> Result<()> {
 }
 
 #[inline(always)]
-fn run(this: &Instance<Loop>, page: Option<&Page>, entry: Entry) -> Result<()> {
+fn run(this: &Instance<Loop>, entry: Entry) -> Result<()> {
     if let Entry::Step(task) = &entry {
-        if let Some(page) = page {
+        if let Some(page) = this.see.page() {
             let waited = this.see.begin_step(page, &task.see, task.object().address());
             if waited != 0 {
                 slow_request::waited(task, waited);
@@ -284,7 +286,7 @@ fn run(this: &Instance<Loop>, page: Option<&Page>, entry: Entry) -> Result<()> {
             }
         }
         let outcome = run_maybe_timed(this, &entry);
-        if let Some(page) = page {
+        if let Some(page) = this.see.page() {
             let took = this.see.end_step(page, &task.see);
             if took != 0 {
                 was_measured(this, &entry, took);
@@ -292,7 +294,7 @@ fn run(this: &Instance<Loop>, page: Option<&Page>, entry: Entry) -> Result<()> {
         }
         return outcome;
     }
-    if let Some(page) = page {
+    if let Some(page) = this.see.page() {
         let (kind, address) = entry.described();
         this.see.begin(page, kind, address, 0);
         if entry.is_from_thread() {
@@ -303,7 +305,7 @@ fn run(this: &Instance<Loop>, page: Option<&Page>, entry: Entry) -> Result<()> {
         }
     }
     let outcome = run_maybe_timed(this, &entry);
-    if let Some(page) = page {
+    if let Some(page) = this.see.page() {
         let took = this.see.end(page);
         if took != 0 {
             was_measured(this, &entry, took);

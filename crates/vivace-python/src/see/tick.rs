@@ -16,7 +16,7 @@ const SECOND: u64 = 1_000_000_000;
 /// When a loop that only sleeps is woken again, in seconds.
 const PAUSES: [u64; 4] = [1, 5, 10, 30];
 
-/// When it is called again if it says that there is more to do, in nanoseconds.
+/// When it is called again by a busy loop if it says that there is more to do, in nanoseconds.
 const SOON: u64 = 5_000_000;
 
 /// In the probe of the loop.
@@ -47,9 +47,6 @@ impl Ticking {
 
     /// Nanoseconds between two calls.
     fn pause(&self) -> u64 {
-        if self.soon.get() {
-            return SOON;
-        }
         PAUSES[self.idle.get().min(PAUSES.len() - 1)] * SECOND
     }
 
@@ -76,6 +73,16 @@ impl Ticking {
 /// The loop is about to wait: calls it if it is time. The answer is the longest that the loop may
 /// sleep, in nanoseconds; none if nobody looks.
 pub(crate) fn before_waiting(event_loop: &Instance<Loop>) -> Option<u64> {
+    look_if_due(event_loop, 0)
+}
+
+/// It wants to be called again before the loop waits.
+pub(crate) fn is_unfinished(event_loop: &Instance<Loop>) -> bool {
+    event_loop.see.ticking.soon.get()
+}
+
+/// `soon`: nanoseconds until it is called again if there is more to do.
+fn look_if_due(event_loop: &Instance<Loop>, soon: u64) -> Option<u64> {
     event_loop.see.page()?;
     if jobs::pending() {
         do_jobs(event_loop);
@@ -83,9 +90,13 @@ pub(crate) fn before_waiting(event_loop: &Instance<Loop>) -> Option<u64> {
     let ticking = &event_loop.see.ticking;
     match ticking.is_wanted() {
         Ok(true) => {}
-        Ok(false) => return None,
+        Ok(false) => {
+            ticking.soon.set(false);
+            return None;
+        }
         Err(raised) => {
             raised.clear();
+            ticking.soon.set(false);
             return None;
         }
     }
@@ -97,7 +108,7 @@ pub(crate) fn before_waiting(event_loop: &Instance<Loop>) -> Option<u64> {
         ticking.callbacks.set(event_loop.see.callbacks());
         ticking.idle.set(0);
     }
-    let pause = ticking.pause();
+    let pause = if ticking.soon.get() { soon } else { ticking.pause() };
     let passed = now.saturating_sub(ticking.last.get());
     if passed < pause {
         return Some(pause - passed);
@@ -108,12 +119,12 @@ pub(crate) fn before_waiting(event_loop: &Instance<Loop>) -> Option<u64> {
         ticking.idle.set(ticking.idle.get() + 1);
     }
     // What it queued is no turn of the program.
-    Some(ticking.pause())
+    Some(if ticking.soon.get() { soon } else { ticking.pause() })
 }
 
 /// The loop is too busy to wait, and has just looked at its descriptors.
 pub(crate) fn while_busy(event_loop: &Instance<Loop>) {
-    let _pause = before_waiting(event_loop);
+    let _pause = look_if_due(event_loop, SOON);
 }
 
 /// What others ask of this process.
