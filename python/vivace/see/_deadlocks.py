@@ -48,7 +48,7 @@ PATIENCE = _patience()
 
 #: Of more tasks than these a part is looked at each time, and only those that rest: what is
 #: remembered of each takes some hundred bytes.
-MOST = 5_000
+MOST = 2_000
 
 #: What tells a circle from another: its tasks and their stamps.
 _Key = frozenset[tuple[int, int]]
