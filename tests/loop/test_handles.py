@@ -131,6 +131,8 @@ def test_get_context(loop):
 def test_when(loop):
     moment = loop.time() + 12.5
     assert loop.call_at(moment, callback).when() == moment
+    whole = loop.call_at(int(moment), callback).when()
+    assert (whole, type(whole)) == (int(moment), int)
     before = loop.time()
     timer = loop.call_later(10, callback)
     after = loop.time()

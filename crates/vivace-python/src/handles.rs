@@ -354,6 +354,8 @@ impl AsHandle for ThreadSafeHandle {
 pub(crate) struct TimerHandle {
     handle: Handle,
     when: Cell<f64>,
+    /// `call_at` was given an int, which `when()` is to return.
+    whole: Cell<bool>,
     scheduled: Cell<bool>,
 }
 
@@ -378,7 +380,13 @@ pub(crate) fn place_of_timer_callback() -> usize {
 
 impl TimerHandle {
     pub(crate) fn new(handle: Handle, when: f64) -> Self {
-        Self { handle, when: Cell::new(when), scheduled: Cell::new(true) }
+        let (whole, scheduled) = (Cell::new(false), Cell::new(true));
+        Self { handle, when: Cell::new(when), whole, scheduled }
+    }
+
+    /// The deadline was given as an int.
+    pub(crate) fn set_whole(&self) {
+        self.whole.set(true);
     }
 
     /// The timer has left the heap.
@@ -500,7 +508,8 @@ fn cancel_timer(this: &Instance<TimerHandle>) -> Result<Owned> {
 }
 
 fn when(this: &Instance<TimerHandle>) -> Result<Owned> {
-    text::float(this.when.get())
+    let seconds = this.when.get();
+    if this.whole.get() { text::integer(seconds as i64) } else { text::float(seconds) }
 }
 
 /// Makes the class of CPython 3.14's thread-safe handles, where asyncio has one.

@@ -118,12 +118,17 @@ fn call_at(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
     if when.is_none() {
         return Err(raise(Builtin::Type, "when cannot be None"));
     }
+    let whole = text::is_exact_int(when);
     let when = text::to_f64(when)?;
     this.check_open()?;
     if this.debug() {
         check(this, callback, "call_at", true)?;
     }
-    add_timer(this, when, callback, rest, context)
+    let timer = add_timer(this, when, callback, rest, context)?;
+    if let Some(handle) = timer.downcast::<TimerHandle>().filter(|_| whole) {
+        handle.set_whole();
+    }
+    Ok(timer)
 }
 
 fn time(_this: &Instance<Loop>) -> Result<Owned> {
