@@ -481,3 +481,30 @@ print(child)
     )
     assert first(done)["pid"] == int(done.stdout)
     assert first(done)["line"] == done.line("here")
+
+
+def test_the_end_of_the_interpreter_blocks_nobody(watch: Any) -> None:
+    """A loop in a daemon thread does not get the GIL any more while all is collected."""
+    done = watch(
+        """
+        import asyncio, gc, threading
+
+        gc.disable()
+        nodes = []
+        for _ in range(1_500_000):
+            node = []
+            node.append(node)
+            nodes.append(node)
+        gc.enable()
+        started = threading.Event()
+
+        async def main():
+            while True:
+                started.set()
+                await asyncio.sleep(0)
+
+        threading.Thread(target=asyncio.run, args=(main(),), daemon=True).start()
+        started.wait()
+        """
+    )
+    assert [finding["code"] for finding in done.findings if finding["code"][:2] == "V1"] == []

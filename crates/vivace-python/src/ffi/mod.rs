@@ -77,5 +77,6 @@ pub(crate) use context::Environment;
 pub(crate) use error::{Builtin, Raised, Result, raise};
 pub(crate) use gc::Visitor;
 pub(crate) use object::{Object, Owned};
+pub(crate) use running::is_finalizing;
 pub(crate) use slot::Slot;
 pub(crate) use state::{imports, names};

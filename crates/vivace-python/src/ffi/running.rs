@@ -39,6 +39,20 @@ mod raw {
             result: *mut *mut ffi::PyObject,
         ) -> c_int;
     }
+
+    unsafe extern "C" {
+        /// Public since 3.13; before, it is the same with an underscore.
+        #[cfg_attr(not(Py_3_13), link_name = "_Py_IsFinalizing")]
+        pub(super) fn Py_IsFinalizing() -> c_int;
+    }
+}
+
+/// Whether the interpreter is on its way out, so that threads do not get the GIL any more. May be
+/// asked from any thread, without the GIL.
+pub(crate) fn is_finalizing() -> bool {
+    // SAFETY: it has no arguments, reads one word of the runtime atomically, and the runtime is
+    // static.
+    unsafe { raw::Py_IsFinalizing() != 0 }
 }
 
 /// Dropped only when the thread is being unwound: then it never returns.

@@ -19,6 +19,7 @@ use super::blocked::{self, Sample};
 use super::cause::{self, Spent};
 use super::subject::{self, Subject};
 use super::{collector, live, report, settings, walk};
+use crate::ffi::is_finalizing;
 
 /// All loops have waited for so long: the thread sleeps.
 const QUIET: u64 = 1_000_000_000;
@@ -205,6 +206,8 @@ fn look(
             let switches = cause::ask(thread).switches;
             watched.noted = Some((now, processor_time(thread).unwrap_or(0), switches));
         }
+        // Whoever wants the GIL now is ended, or stands still for ever: that is no fault.
+        Act::Sample { .. } | Act::Over { .. } if is_finalizing() => return false,
         Act::Sample { blocked, report: wanted } => {
             let sample = sample(page, sequence, phase, blocked, watched.noted, threshold);
             let Some(sample) = sample else { return true };
