@@ -102,6 +102,16 @@ class TestChannel:
         assert other.receive() is None
         other.send(Message("ping"))
 
+    def test_what_is_sent_after_closing_is_lost(self):
+        """Two workers end at once: one's sockets go to the other, before its keeper knows."""
+        ours, theirs = Channel.pair()
+        with socket.socket() as sock:
+            ours.close()
+            ours.send(Message("accept", 1, fds=(sock.fileno(),)))
+            ours.send(Message("release", 1))
+            assert theirs.receive() is None
+        theirs.close()
+
 
 def test_the_clock_of_recycling_is_the_one_that_servers_use():
     assert (

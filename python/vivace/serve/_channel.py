@@ -62,7 +62,12 @@ class Channel:
         self._socket.close()
 
     def send(self, message: Message) -> None:
-        """Send a message. If the other side has ended, that will be learned by `receive`."""
+        """Send a message, unless this end is closed.
+
+        If the other side has ended, that will be learned by `receive`.
+        """
+        if self._socket.fileno() < 0:
+            return
         fields = asdict(message)
         fds = fields.pop("fds")
         data = json.dumps(fields).encode()
