@@ -192,7 +192,8 @@ def _look(of: weakref.ref[Any], looking: _Looking, now: float) -> Iterator[None]
 def _since(looking: _Looking, task: Any, stamp: int, now: float) -> float:
     """Since when a task has not run."""
     if stamp >= 0:
-        return now - task._see_numbers[5] / 1e9
+        rested: int = task._see_numbers[5]
+        return now - rested / 1e9
     known = looking.resting.get(id(task))
     return known[1] if known is not None and known[0] == stamp else now
 
