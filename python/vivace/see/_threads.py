@@ -68,13 +68,15 @@ def jobs(threads: Iterable[threading.Thread]) -> list[Job]:
 
 def _job(thread: threading.Thread, frame: FrameType) -> Job | None:
     stack: list[Site] = []
-    runner, depth = None, 0
+    runner, depth, found = None, 0, -1
     each: FrameType | None = frame
     while each is not None:
         code = each.f_code
         if code.co_name == "run" and code.co_filename.replace(os.sep, "/").endswith(_RUNNERS):
-            # The outermost one: the job may use the same module.
-            runner, depth = each, len(stack)
+            # The outermost one: the job may use the same module. From 3.14 on there are two of
+            # them, one right inside the other, and the job is inside of both.
+            runner, depth = each, depth if found == len(stack) - 1 else len(stack)
+            found = len(stack)
         stack.append(Site(code.co_filename, each.f_lineno or 0, code.co_qualname))
         each = each.f_back
     if runner is None or depth == 0:
