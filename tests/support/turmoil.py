@@ -74,6 +74,7 @@ class Turmoil:
         self._server_context = certificates.server_context()
         self._client_context = certificates.client_context()
         self._tokens = 0
+        self._children: set[asyncio.Task[None]] = set()
         self._canaries: list[tuple[int, int, os.stat_result, os.stat_result]] = []
         self._activities: list[Callable[[], Awaitable[None]]] = [
             self.connection,
@@ -106,6 +107,10 @@ class Turmoil:
         self._tls_server.close()
         while self._canaries:
             self._check_canary()
+        if self._children:
+            for child in (await asyncio.wait(self._children))[0]:
+                if not child.cancelled():
+                    child.result()
         # The clients are gone; the server's side learns of it.
         for _ in range(2000):
             if not self.served:
@@ -400,6 +405,18 @@ class Turmoil:
         """A child process; seldom, because starting one costs more than all the rest."""
         if self.random.random() > 0.2:
             return
+        # Whoever is cancelled a second time, while it waits for the end of its child, leaves the
+        # child behind: this task is cancelled once.
+        child = asyncio.create_task(self._child())
+        self._children.add(child)
+        try:
+            await asyncio.shield(child)
+        except asyncio.CancelledError:
+            child.cancel()
+            raise
+        self._children.discard(child)
+
+    async def _child(self) -> None:
         process = await asyncio.create_subprocess_exec(
             "cat", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
