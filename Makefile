@@ -126,8 +126,10 @@ stubs: develop-$(NEWEST) ## compares the stubs with the extension module
 	cd python && ../$(CHECKS) -m mypy.stubtest vivace._native \
 	    $(if $(wildcard tools/stubtest.allow),--allowlist ../tools/stubtest.allow)
 
+# Whatever passes only when it is repeated is named at the end of `make test`.
 python-%: develop-% FORCE
-	.venv-$*/bin/python -m pytest tests --ignore tests/nightly $(PYTEST)
+	.venv-$*/bin/python -m pytest tests --ignore tests/nightly \
+	    --reruns 1 --rerun-show-tracebacks -rR $(PYTEST)
 
 conformance-%: develop-% FORCE
 	.venv-$*/bin/python -m tests.conformance $(CONFORMANCE)

@@ -11,6 +11,9 @@ the sum:
 
     N passed, N failed, N skipped
 
+A test that failed and passed when it was repeated counts as passed; what it said
+at first is shown, since such a test, or what it tests, depends on chance.
+
 The exit status is 0 if every stage succeeded and no test failed. Only the
 standard library is used: this runs before anything is installed.
 """
@@ -44,6 +47,9 @@ _PLAIN = re.compile(r"^(?:\S+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$
 # ends with the next one, or with a section of the runner.
 _FAILED_TEST = re.compile(r"^_{3,} (?P<pytest>\S.*\S) _{3,}$|^---- (?P<cargo>.+) stdout ----$")
 _SECTION = re.compile(r"^={3,} .* ={3,}$|^failures:$|^test result: ")
+
+# What pytest-rerunfailures tells of tests that were repeated, at the end of the run.
+_REPEATED_TEST = re.compile(r"^(?P<outcome>RERUN|PASSED|FAILED|ERROR) (?P<name>\S+)")
 
 # So many lines of failures are shown: of all stages, of one test, and of the end of a stage that
 # says nothing of tests.
@@ -249,10 +255,49 @@ def what_failed(lines: list[str]) -> list[str]:
     return found
 
 
+def what_was_repeated(lines: list[str]) -> list[str]:
+    """Returns the name and the first words of each test that passed when it was repeated."""
+    said: dict[str, list[str]] = {}
+    failed = set()
+    report: list[str] = []
+    for line in lines:
+        if match := _REPEATED_TEST.match(line):
+            report = []
+            if match["outcome"] == "RERUN":
+                report = said.setdefault(match["name"], [])
+            elif match["outcome"] != "PASSED":
+                failed.add(match["name"])
+        elif _SECTION.match(line):
+            report = []
+        elif line.startswith("E "):
+            report.append(f"    {line}")
+    found: list[str] = []
+    for name, words in said.items():
+        if name not in failed:
+            found += [name, *words[:_LINES_OF_A_TEST]]
+    return found
+
+
+def _log_of(result: Result) -> list[str]:
+    log = (_LOGS / f"{result.name}.log").read_text(errors="replace")
+    return [_COLOUR.sub("", line).rstrip() for line in log.splitlines()]
+
+
+def _print_repeated(results: list[Result]) -> None:
+    told = {result.name: what_was_repeated(_log_of(result)) for result in results}
+    if any(told.values()):
+        print("\n--- what passed only when it was repeated ---")
+    for name, found in told.items():
+        if not found:
+            continue
+        print(f"{name}:")
+        for line in found:
+            print(f"  {line[:_WIDTH]}")
+
+
 def _failures_of(result: Result) -> list[str]:
     """The lines that say why a stage failed."""
-    log = (_LOGS / f"{result.name}.log").read_text(errors="replace")
-    lines = [_COLOUR.sub("", line).rstrip() for line in log.splitlines()]
+    lines = _log_of(result)
     found = what_failed(lines)
     if not found or not result.closing_lines:
         # A compiler, a linter, or a test runner that was ended in the middle.
@@ -282,6 +327,7 @@ def _report(results: list[Result], missing: list[str], seconds: float) -> int:
         total.add(result.counts)
         for line in result.closing_lines:
             print(f"{result.name:16} {line}")
+    _print_repeated(results)
     _print_failures(results)
     print("\n--- stages ---")
     for result in results:

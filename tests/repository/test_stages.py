@@ -45,6 +45,22 @@ failures:
 test result: FAILED. 5 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s
 """
 
+REPEATED = """
+tests/loop/test_x.py R.RF                                    [100%]
+=================================== FAILURES ===================================
+___________________________________ test_two ___________________________________
+E   AssertionError: two
+=========================== rerun test summary info ============================
+RERUN tests/loop/test_x.py::test_one[vivace]
+def test_one():
+>       assert 0
+E       AssertionError: one
+PASSED tests/loop/test_x.py::test_one[vivace]
+RERUN tests/loop/test_x.py::test_two
+E       AssertionError: two
+FAILED tests/loop/test_x.py::test_two
+"""
+
 
 @pytest.fixture
 def stages(tmp_path):
@@ -98,6 +114,18 @@ def test_failures_stand_at_the_end(stages):
         "      error: unused variable",
     ]
     assert table.splitlines()[-1] == "9 passed, 3 failed, 1 skipped"
+
+
+def test_a_test_that_passes_when_it_is_repeated_is_named(stages):
+    done = stages(python=REPEATED + "==== 1 failed, 1 passed, 2 rerun in 1.00s ====\n")
+    heading = "--- what passed only when it was repeated ---\n"
+    repeated, _, rest = done.stdout.partition(heading)[2].partition("\n--- what failed ---")
+    assert repeated.splitlines() == [
+        "python:",
+        "  tests/loop/test_x.py::test_one[vivace]",
+        "      E       AssertionError: one",
+    ]
+    assert rest.endswith("1 passed, 1 failed, 0 skipped\n")
 
 
 def test_a_runner_that_was_ended(stages):
