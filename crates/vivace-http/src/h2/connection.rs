@@ -77,9 +77,7 @@ pub struct ServerConnection {
     overhead: Bucket,
     /// Requests that were taken back.
     early_resets: Bucket,
-    /// The client has been told to be calm.
-    scolded: bool,
-    /// The connection ended for what the client sent.
+    /// The connection ends, or has ended, for what the client sent.
     faulty: bool,
     drains: bool,
 }
@@ -106,7 +104,6 @@ impl ServerConnection {
             frames: FrameCounter::default(),
             overhead: Bucket::new(OVERHEAD),
             early_resets: Bucket::new(EARLY_RESETS),
-            scolded: false,
             faulty: false,
             drains: false,
         }
@@ -163,7 +160,7 @@ impl ServerConnection {
     /// learns of the reason only if somebody still takes that.
     #[must_use]
     pub fn ended_by_fault(&self) -> bool {
-        self.is_closed() && (self.faulty || self.scolded)
+        self.is_closed() && self.faulty
     }
 
     /// Does what there is to do.
@@ -219,7 +216,7 @@ impl ServerConnection {
     /// Whether the client has asked too often; once.
     fn is_flooded(&mut self) -> bool {
         let flooded = self.overhead.overflows() || self.early_resets.overflows();
-        flooded && !std::mem::replace(&mut self.scolded, true)
+        flooded && !std::mem::replace(&mut self.faulty, true)
     }
 
     fn ended(&mut self) {
