@@ -119,3 +119,31 @@ def test_a_loop_that_nobody_looks_at_sleeps(watch: Any) -> None:
 
 def test_nobody_looks_when_off(watch: Any) -> None:
     assert watch(TICKS, "watched", "busy", diag="0").stdout == "looks 0\n"
+
+
+INTERRUPTED = """
+    import signal
+    from vivace.see import _tick
+    import vivace
+
+    def look(loop):
+        looks.append(loop)
+        signal.raise_signal(signal.SIGINT)
+
+    looks = []
+    _tick.watches.insert(0, look)
+    loop = vivace.new_event_loop()
+    loop.call_later(60, loop.stop)
+    try:
+        loop.run_forever()
+    except KeyboardInterrupt:
+        print("interrupted", len(looks), loop.is_running())
+    _tick.watches.remove(look)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+"""
+
+
+def test_control_c_during_a_look_is_not_lost(watch: Any) -> None:
+    assert watch(INTERRUPTED).stdout == "interrupted 1 False\n"

@@ -106,7 +106,7 @@ fn poll(this: &Instance<Loop>) -> Result<()> {
             return Ok(());
         }
         thread::check_signals()?;
-        tick::while_busy(this);
+        tick::while_busy(this)?;
         let events = look(this, Timeout::Zero)?;
         let now = reading();
         this.see.looked(now.ticks, this.timers.borrow().len());
@@ -179,10 +179,10 @@ fn dispatch(this: &Instance<Loop>, waiting: &super::Waiting, events: &Events) ->
 
 /// Waits for an event, a deadline or another thread, without the GIL.
 fn wait(this: &Instance<Loop>) -> Result<()> {
-    let mut longest = tick::before_waiting(this);
+    let mut longest = tick::before_waiting(this)?;
     // Between two parts of it the loop sees to what has come meanwhile.
     while tick::is_unfinished(this) && !is_busy(this)? && look(this, Timeout::Zero)? == 0 {
-        longest = tick::before_waiting(this);
+        longest = tick::before_waiting(this)?;
     }
     if !this.ready.is_empty() {
         return Ok(());

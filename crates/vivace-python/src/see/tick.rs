@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use super::jobs;
 use crate::event_loop::Loop;
-use crate::ffi::{Instance, Owned, Result, Slot, imports, text};
+use crate::ffi::{Instance, Owned, Raised, Result, Slot, imports, text};
 use crate::task::current;
 use vivace_sys::clock::monotonic_nanoseconds;
 
@@ -72,7 +72,11 @@ impl Ticking {
 
 /// The loop is about to wait: calls it if it is time. The answer is the longest that the loop may
 /// sleep, in nanoseconds; none if nobody looks.
-pub(crate) fn before_waiting(event_loop: &Instance<Loop>) -> Option<u64> {
+///
+/// # Errors
+///
+/// Only what leaves the loop: a `KeyboardInterrupt` that came while somebody looked.
+pub(crate) fn before_waiting(event_loop: &Instance<Loop>) -> Result<Option<u64>> {
     look_if_due(event_loop, 0)
 }
 
@@ -82,22 +86,23 @@ pub(crate) fn is_unfinished(event_loop: &Instance<Loop>) -> bool {
 }
 
 /// `soon`: nanoseconds until it is called again if there is more to do.
-fn look_if_due(event_loop: &Instance<Loop>, soon: u64) -> Option<u64> {
-    event_loop.see.page()?;
+fn look_if_due(event_loop: &Instance<Loop>, soon: u64) -> Result<Option<u64>> {
+    if event_loop.see.page().is_none() {
+        return Ok(None);
+    }
     if jobs::pending() {
-        do_jobs(event_loop);
+        do_jobs(event_loop)?;
     }
     let ticking = &event_loop.see.ticking;
     match ticking.is_wanted() {
         Ok(true) => {}
         Ok(false) => {
             ticking.soon.set(false);
-            return None;
+            return Ok(None);
         }
         Err(raised) => {
-            raised.clear();
             ticking.soon.set(false);
-            return None;
+            return settle(raised).map(|()| None);
         }
     }
     let now = monotonic_nanoseconds();
@@ -111,25 +116,32 @@ fn look_if_due(event_loop: &Instance<Loop>, soon: u64) -> Option<u64> {
     let pause = if ticking.soon.get() { soon } else { ticking.pause() };
     let passed = now.saturating_sub(ticking.last.get());
     if passed < pause {
-        return Some(pause - passed);
+        return Ok(Some(pause - passed));
     }
     ticking.last.set(now);
-    ticking.soon.set(call(event_loop, ticking));
+    ticking.soon.set(false);
+    ticking.soon.set(call(event_loop, ticking)?);
     if !ticking.soon.get() {
         ticking.idle.set(ticking.idle.get() + 1);
     }
     // What it queued is no turn of the program.
-    Some(if ticking.soon.get() { soon } else { ticking.pause() })
+    Ok(Some(if ticking.soon.get() { soon } else { ticking.pause() }))
 }
 
 /// The loop is too busy to wait, and has just looked at its descriptors.
-pub(crate) fn while_busy(event_loop: &Instance<Loop>) {
-    let _pause = look_if_due(event_loop, SOON);
+pub(crate) fn while_busy(event_loop: &Instance<Loop>) -> Result<()> {
+    look_if_due(event_loop, SOON).map(drop)
+}
+
+/// What a look raised is no matter of the program. What comes from outside of it, a
+/// `KeyboardInterrupt` or a `SystemExit` of a signal's handler, leaves the loop.
+fn settle(raised: Raised) -> Result<()> {
+    raised.fetch_for_report().map(drop)
 }
 
 /// What others ask of this process.
 #[cold]
-fn do_jobs(event_loop: &Instance<Loop>) {
+fn do_jobs(event_loop: &Instance<Loop>) -> Result<()> {
     // No task runs now, which asyncio's books are to say, too.
     if let Err(raised) = current::hide(event_loop) {
         raised.clear();
@@ -140,15 +152,13 @@ fn do_jobs(event_loop: &Instance<Loop>) {
         Ok(())
     })();
     event_loop.see.end_tick();
-    if let Err(raised) = outcome {
-        raised.clear();
-    }
+    outcome.or_else(settle)
 }
 
 /// Whether it wants to be called again soon.
-fn call(event_loop: &Instance<Loop>, ticking: &Ticking) -> bool {
+fn call(event_loop: &Instance<Loop>, ticking: &Ticking) -> Result<bool> {
     event_loop.see.trace.let_go();
-    let Some(function) = ticking.function.get() else { return false };
+    let Some(function) = ticking.function.get() else { return Ok(false) };
     // No task runs now, which asyncio's books are to say, too.
     if let Err(raised) = current::hide(event_loop) {
         raised.clear();
@@ -156,11 +166,5 @@ fn call(event_loop: &Instance<Loop>, ticking: &Ticking) -> bool {
     event_loop.see.begin_tick();
     let outcome: Result<Owned> = function.call(&[event_loop.object()]);
     event_loop.see.end_tick();
-    match outcome.and_then(|more| more.is_true()) {
-        Ok(more) => more,
-        Err(raised) => {
-            raised.clear();
-            false
-        }
-    }
+    outcome.and_then(|more| more.is_true()).or_else(|raised| settle(raised).map(|()| false))
 }
