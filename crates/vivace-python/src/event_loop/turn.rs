@@ -298,7 +298,7 @@ fn run(this: &Instance<Loop>, entry: Entry) -> Result<()> {
         let (kind, address) = entry.described();
         this.see.begin(page, kind, address, 0);
         if entry.is_from_thread() {
-            this.see.is_from_thread();
+            this.see.note_thread();
         }
         if trace::is_on() {
             trace::calling(this, &entry);

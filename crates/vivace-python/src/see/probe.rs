@@ -320,10 +320,8 @@ impl LoopProbe {
 
     /// What is about to run, another thread has asked for.
     #[inline(always)]
-    pub(crate) fn is_from_thread(&self) {
-        if self.page.get().is_some() {
-            self.request.set(FROM_THREAD);
-        }
+    pub(crate) fn note_thread(&self) {
+        self.request.set(FROM_THREAD);
     }
 
     /// Whether what runs, another thread has asked for.
@@ -673,9 +671,9 @@ impl TaskProbe {
         self.busy.get()
     }
 
-    /// The counter when it was last made ready.
+    /// The counter when it was last made ready. One that was started eagerly was so when it was made.
     pub(crate) fn ready_since(&self) -> u64 {
-        self.ready_since.get()
+        self.ready_since.get().max(self.created())
     }
 
     /// Ticks between becoming ready and running, at most.
