@@ -93,12 +93,24 @@ async def app(scope, receive, send):
         await sleeps(1.2)
         await send({"type": "http.response.body", "body": b"b"})
         return
+    elif path == "/endless":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        return
     elif path == "/park":
         await asyncio.create_task(parked())
+    elif path == "/hang":
+        child = asyncio.create_task(parked())
+        await hangs()
     await answer(send, 201 if path == "/thread" else 200)
 
 async def parked():
     await asyncio.Event().wait()
+
+async def hangs():
+    await asyncio.Event().wait()  # <- hang
 """
 
 FASTAPI = """
@@ -149,11 +161,13 @@ class Service:
         [number] = [n for n, line in enumerate(lines, 1) if line.endswith(f"# <- {mark}")]
         return number
 
+    def text(self) -> str:
+        """What was written until now."""
+        return self.output.read_text() if self.output.exists() else ""
+
     def findings(self, code: str = "V") -> list[dict[str, Any]]:
         """What was found until now."""
-        if not self.output.exists():
-            return []
-        found = [json.loads(line) for line in self.output.read_text().splitlines()]
+        found = [json.loads(line) for line in self.text().splitlines()]
         return [finding for finding in found if finding["code"].startswith(code)]
 
     def only(self, code: str, **data: str) -> dict[str, Any]:
@@ -224,8 +238,8 @@ class TestBlocked:
     def test_as_text(self, serve: Serve) -> None:
         service = serve(PLAIN, VIVACE_DIAG_FORMAT="text")
         assert service.server.get("/block?token=secret").status == 200
-        within(lambda: service.output.exists() and "(over)" in service.output.read_text(), "it")
-        text = service.output.read_text()
+        within(lambda: "(over)" in service.text(), "it")
+        text = service.text()
         line = next(line for line in text.splitlines() if line.startswith("  request"))
         assert line.startswith("  request GET /block  (HTTP/1.1)  came ")
         assert "secret" not in text
@@ -268,8 +282,8 @@ class TestBlocked:
             wire.send(b"GET /block\x7f/\xe9" + b"x" * 500 + b" HTTP/1.1\r\nhost: a\r\n\r\n")
             status = wire.response().status
         if status == 200:
-            within(lambda: service.output.exists() and "(over)" in service.output.read_text(), "it")
-            text = service.output.read_text()
+            within(lambda: "(over)" in service.text(), "it")
+            text = service.text()
             assert "\x7f" not in text
             assert "x" * 300 not in text
         with service.server.connect() as wire:
@@ -357,6 +371,62 @@ class TestSlow:
         finding = service.only("V130")
         assert (finding["request"]["protocol"], finding["request"]["status"]) == ("HTTP/2", 200)
         assert finding["time"]["waiting"] >= 0.35
+
+
+HANG = b"GET /hang HTTP/1.1\r\nhost: a\r\n\r\n"
+
+
+class TestHanging:
+    def test_it_is_told_of_while_it_hangs(self, serve: Serve) -> None:
+        service = serve(PLAIN, VIVACE_DIAG_REQUEST="0.05")
+        with service.server.connect() as wire:
+            wire.send(HANG)
+            finding = service.only("V130")
+            assert finding["state"] == "waiting"
+            assert finding["title"].endswith("(no response yet)")
+            assert finding["request"]["path"] == "/hang"
+            assert finding["request"]["status"] is None
+            assert finding["request"]["tasks"] == 2
+            assert (finding["line"], finding["function"]) == (service.line("hang"), "hangs")
+            assert finding["seconds"] >= 0.5
+            assert finding["time"]["waiting"] >= 0.45
+            assert 0.45 <= finding["wait"]["seconds"] <= finding["seconds"]
+
+    def test_as_text(self, serve: Serve) -> None:
+        service = serve(PLAIN, VIVACE_DIAG_REQUEST="0.05", VIVACE_DIAG_FORMAT="text")
+        with service.server.connect() as wire:
+            wire.send(HANG)
+            within(lambda: "timeout-request" in service.text(), "the report")
+        text = service.text()
+        assert "request GET /hang  (HTTP/1.1)  no response yet" in text
+        assert "where  waits now, for " in text
+        assert f"program.py:{service.line('hang')}  hangs" in text
+
+    def test_what_may_last_is_not_told_of(self, serve: Serve) -> None:
+        service = serve(PLAIN, VIVACE_DIAG_REQUEST="0.05")
+        with (
+            service.server.connect() as body,
+            service.server.connect() as stream,
+            service.server.connect() as socket,
+            service.server.connect() as wire,
+        ):
+            WebSocket.open(socket, "/feed")
+            body.send(b"POST /read HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nx")
+            stream.send(b"GET /endless HTTP/1.1\r\nhost: a\r\n\r\n")
+            stream.read_until(b"\r\n\r\n")
+            # The last of them is old enough when it is told of, and so are the others.
+            wire.send(HANG)
+            assert service.only("V130")["request"]["path"] == "/hang"
+
+    def test_it_is_told_of_once(self, serve: Serve) -> None:
+        service = serve(PLAIN, VIVACE_DIAG_REQUEST="0.05")
+        with service.server.connect() as first, service.server.connect() as second:
+            first.send(HANG)
+            assert service.only("V130")["request"]["path"] == "/hang"
+            second.send(HANG.replace(b"hang", b"park"))
+            within(lambda: len(service.findings("V130")) > 1, "the second one")
+            paths = [finding["request"]["path"] for finding in service.findings("V130")]
+            assert paths == ["/hang", "/park"]
 
 
 class TestClean:

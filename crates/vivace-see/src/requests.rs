@@ -51,6 +51,10 @@ pub struct Account {
     client: AtomicU64,
     /// A step of one of its tasks is being taken.
     in_step: AtomicU64,
+    /// Its application waits for the body.
+    listening: AtomicU64,
+    /// Nobody is to be told any more that it has no answer yet.
+    settled: AtomicU64,
     tasks: AtomicU64,
 }
 
@@ -114,6 +118,8 @@ pub fn open(scope: usize, now: u64) -> u64 {
         &account.threads,
         &account.client,
         &account.in_step,
+        &account.listening,
+        &account.settled,
         &account.tasks,
     ] {
         word.store(0, Relaxed);
@@ -173,6 +179,16 @@ impl Account {
         add(&self.tasks, 1);
     }
 
+    /// It is answered, or has been told of, or may last for as long as it likes.
+    pub fn settle(&self) {
+        self.settled.store(1, Relaxed);
+    }
+
+    /// Whether [`Self::settle`] was called.
+    pub fn is_settled(&self) -> bool {
+        self.settled.load(Relaxed) != 0
+    }
+
     /// A step of one of its tasks begins. The task was made ready at some time, by another thread
     /// or not; `parked` is what [`Self::parked`] answered when it began to wait. The answer is how
     /// long that took, without what was counted meanwhile; none if it is a step inside another.
@@ -212,9 +228,22 @@ impl Account {
         counted.saturating_sub(known)
     }
 
-    /// The body of the request has come, for which the application had waited since `parked` was
-    /// the answer of [`Self::parked`].
+    /// The application is about to wait for the body of the request; the answer is that of
+    /// [`Self::parked`].
+    pub fn listen(&self) -> u64 {
+        self.listening.store(1, Relaxed);
+        self.parked()
+    }
+
+    /// Whether the application waits for the body.
+    pub fn is_listening(&self) -> bool {
+        self.listening.load(Relaxed) != 0
+    }
+
+    /// The body has come, for which the application had waited since `parked` was the answer of
+    /// [`Self::listen`].
     pub fn heard_client(&self, parked: u64) {
+        self.listening.store(0, Relaxed);
         add(&self.client, self.parked().saturating_sub(parked));
     }
 
@@ -303,10 +332,12 @@ mod tests {
         let number = open(1, 0);
         let account = of(number).expect("it was just opened");
         assert!(account.begin_step(0, 0, false, 0).is_some());
-        let parked = account.parked();
+        let parked = account.listen();
         account.end_step(10, 10);
+        assert!(account.is_listening());
         assert!(account.begin_step(90, 90, false, parked).is_some());
         account.heard_client(parked);
+        assert!(!account.is_listening());
         let division = account.divide(100);
         assert_eq!((division.client, division.running, division.waiting), (80, 20, 0));
         close(number);

@@ -1,7 +1,8 @@
 //! Requests that take long: V130, once a minute for each route.
 //!
 //! A request is judged when its response begins, or when it ends without one: how long a response
-//! streams is for its client to say. What the client takes for its body does not count.
+//! streams is for its client to say. What the client takes for its body does not count. One that
+//! hangs is told of while it does.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -17,8 +18,11 @@ use vivace_sys::clock::{monotonic_nanoseconds, ticks};
 use super::blocked::{is_of_program, seconds, shown_path};
 use super::{report, reporter, request};
 use crate::event_loop::Loop;
-use crate::ffi::{Instance, Object, Result, code, suspended, text};
+use crate::ffi::{Instance, Object, Owned, Result, code, registry, suspended, text};
 use crate::task::Task;
+
+/// So many times over the limit, a request without an answer hangs.
+const HANGS: u64 = 10;
 
 /// Of requests of all routes, so many a minute are told.
 const MOST: u64 = 20;
@@ -33,6 +37,15 @@ const MANY_WAITS: usize = 1_000;
 struct Wait {
     ticks: u64,
     place: Place,
+}
+
+/// What has become of a request.
+#[derive(Clone, Copy)]
+enum Answer {
+    Status(u16),
+    /// It is over.
+    None,
+    NotYet,
 }
 
 /// A line of the program.
@@ -102,6 +115,7 @@ fn known<T>(outcome: Result<T>) -> Option<T> {
 #[inline]
 pub(crate) fn judge(event_loop: &Instance<Loop>, number: u64, status: Option<u16>) {
     if let Some(account) = requests::of(number) {
+        account.settle();
         if event_loop.see.is_slow_request(ticks().saturating_sub(account.begin())) {
             judge_closely(event_loop, number, status);
         }
@@ -116,6 +130,56 @@ fn judge_closely(event_loop: &Instance<Loop>, number: u64, status: Option<u16>) 
     if !event_loop.see.is_slow_request(division.total - division.client.min(division.total)) {
         return;
     }
+    let answer = status.map_or(Answer::None, Answer::Status);
+    tell(event_loop, number, answer, &division, wait.as_ref());
+}
+
+/// Once a second: tells of requests that should have been answered long ago, and where they wait.
+pub(super) fn look(event_loop: &Instance<Loop>) {
+    let now = ticks();
+    let hangs = |number: &u64| {
+        requests::of(*number).is_some_and(|account| {
+            let client = account.divide(now).client;
+            let took = now.saturating_sub(account.begin()).saturating_sub(client);
+            !account.is_settled()
+                && !account.is_listening()
+                && event_loop.see.is_slow_request(took / HANGS)
+        })
+    };
+    let hanging: Vec<u64> = requests::all().filter(hangs).collect();
+    if hanging.is_empty() {
+        return;
+    }
+    // Of the tasks of a request the eldest, which is its application's, comes last.
+    let mut tasks: HashMap<u64, (Owned, u64)> = HashMap::new();
+    registry::for_each(|object| {
+        let task = object.downcast::<Task>().filter(|task| task.core().is_of(event_loop));
+        if let Some(task) = task.filter(|task| hanging.contains(&task.see.request())) {
+            if let Some(coroutine) = task.coroutine() {
+                tasks.insert(
+                    task.see.request(),
+                    (coroutine, now.saturating_sub(task.see.ready_since())),
+                );
+            }
+        }
+        true
+    });
+    for (number, (coroutine, ticks)) in tasks {
+        let Some(account) = requests::of(number) else { continue };
+        account.settle();
+        let wait = place(&coroutine).map(|place| Wait { ticks, place });
+        tell(event_loop, number, Answer::NotYet, &account.divide(now), wait.as_ref());
+    }
+}
+
+fn tell(
+    event_loop: &Instance<Loop>,
+    number: u64,
+    answer: Answer,
+    division: &Division,
+    wait: Option<&Wait>,
+) {
+    let Some(account) = requests::of(number) else { return };
     let Some(request) = request::of(number) else { return };
     let place = request.kind();
     let now = monotonic_nanoseconds();
@@ -123,8 +187,7 @@ fn judge_closely(event_loop: &Instance<Loop>, number: u64, status: Option<u16>) 
         return;
     }
     let scale = event_loop.see.scale();
-    let finding =
-        describe(&request, status, &division, account.tasks(), wait.as_ref(), scale, place);
+    let finding = describe(&request, answer, division, account.tasks(), wait, scale, place);
     let event_loop = event_loop.see.number() as u32;
     // Writing may block.
     Python::attach(|py| py.detach(|| report(&finding, event_loop)));
@@ -154,7 +217,7 @@ fn parts(division: &Division) -> [(&'static str, &'static str, u64); 5] {
 
 fn describe(
     request: &request::Request,
-    status: Option<u16>,
+    answer: Answer,
     division: &Division,
     tasks: u64,
     wait: Option<&Wait>,
@@ -164,11 +227,13 @@ fn describe(
     let text = |ticks: u64| seconds(scale.duration(ticks));
     let exact = |ticks: u64| scale.duration(ticks) as f64 / 1e9;
     let parts = parts(division);
-    let answer = match status {
-        Some(status) => format!("status {status}"),
-        None => "no response".to_owned(),
+    let (status, outcome) = match answer {
+        Answer::Status(status) => (Some(status), format!("status {status}")),
+        Answer::None => (None, "no response".to_owned()),
+        Answer::NotYet => (None, "no response yet".to_owned()),
     };
-    let mut lines = vec![("request".into(), format!("{}  {answer}", request.text()))];
+    let hangs = matches!(answer, Answer::NotYet);
+    let mut lines = vec![("request".into(), format!("{}  {outcome}", request.text()))];
     let told = parts.iter().filter(|(name, _, part)| *part > 0 || *name != "for the client");
     let told: Vec<String> = told.map(|(name, _, part)| format!("{name} {}", text(*part))).collect();
     lines.push(("time".into(), told.join(", ")));
@@ -179,6 +244,7 @@ fn describe(
         fields.insert("tasks".into(), tasks.into());
     }
     data.insert("request".into(), described);
+    data.insert("state".into(), if hangs { "waiting" } else { "over" }.into());
     data.insert("seconds".into(), exact(division.total).into());
     let shares = parts.iter().map(|(_, key, part)| ((*key).to_owned(), exact(*part).into()));
     data.insert("time".into(), Value::Object(shares.collect()));
@@ -188,15 +254,21 @@ fn describe(
     if let Some(Wait { ticks, place }) = wait {
         let Place { file, line, function } = place;
         let at = format!("{}:{line}  {function}", shown_path(file));
-        lines.push(("where".into(), format!("waited longest, {}, at {at}", text(*ticks))));
+        let how = if hangs { "waits now, for" } else { "waited longest," };
+        lines.push(("where".into(), format!("{how} {}, at {at}", text(*ticks))));
         data.insert("file".into(), file.clone().into());
         data.insert("line".into(), (*line).into());
         data.insert("function".into(), function.clone().into());
         data.insert("wait".into(), json!({"seconds": exact(*ticks)}));
     }
-    lines.push(("do".into(), advice(division).into()));
-    Finding { code: "V130".into(), title: text(division.total), place, lines, data }
+    lines.push(("do".into(), if hangs { BOUND } else { advice(division) }.into()));
+    let title = text(division.total) + if hangs { " (no response yet)" } else { "" };
+    Finding { code: "V130".into(), title, place, lines, data }
 }
+
+/// What to do about a request that hangs.
+const BOUND: &str = "bound what it waits for: async with asyncio.timeout(...), or --timeout-request \
+                     for all requests; vivace ps PID shows what it waits for";
 
 /// What to do about the largest part.
 fn advice(division: &Division) -> &'static str {
@@ -241,7 +313,8 @@ mod tests {
             ..Division::default()
         };
         let scale = Scale { factor: 1 << 32, ticks: 0, nanoseconds: 0 };
-        let finding = describe(&request, Some(200), &division, 1, None, scale, "GET /a".into());
+        let finding =
+            describe(&request, Answer::Status(200), &division, 1, None, scale, "GET /a".into());
         assert_eq!(finding.title, "2.00 s");
         let time = &finding.lines[1].1;
         assert_eq!(time, "on the loop 0 ms, queued 0 ms, in threads 1.50 s, waiting 500 ms");

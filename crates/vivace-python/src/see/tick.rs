@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use super::jobs;
+use super::{jobs, slow_request};
 use crate::event_loop::Loop;
 use crate::ffi::{Instance, Owned, Raised, Result, Slot, imports, text};
 use crate::task::current;
@@ -158,6 +158,7 @@ fn do_jobs(event_loop: &Instance<Loop>) -> Result<()> {
 /// Whether it wants to be called again soon.
 fn call(event_loop: &Instance<Loop>, ticking: &Ticking) -> Result<bool> {
     event_loop.see.trace.let_go();
+    slow_request::look(event_loop);
     let Some(function) = ticking.function.get() else { return Ok(false) };
     // No task runs now, which asyncio's books are to say, too.
     if let Err(raised) = current::hide(event_loop) {

@@ -85,9 +85,16 @@ impl Ties {
         }
     }
 
-    /// How long it has waited so far for nothing that is known; see `requests::Account::parked`.
-    pub(super) fn parked(&self) -> u64 {
-        requests::of(self.request.get()).map_or(0, Account::parked)
+    /// It may last for as long as it likes.
+    pub(super) fn settle_request(&self) {
+        if let Some(account) = requests::of(self.request.get()) {
+            account.settle();
+        }
+    }
+
+    /// The application is about to wait for the body; see `requests::Account::listen`.
+    pub(super) fn listen(&self) -> u64 {
+        requests::of(self.request.get()).map_or(0, Account::listen)
     }
 
     /// Its body has come, for which the application has waited since then.

@@ -224,7 +224,7 @@ impl Instance<Exchange> {
     /// The application is about to wait for a message: for the body, mostly.
     pub(super) fn awaits_message(&self) {
         if !self.body.complete.get() && !self.disconnected.get() {
-            self.body.awaited.set(Some(self.ties.parked()));
+            self.body.awaited.set(Some(self.ties.listen()));
         }
     }
 

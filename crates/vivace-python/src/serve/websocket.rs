@@ -438,6 +438,7 @@ fn close(this: &Instance<WebSocket>, message: &Object) -> Result<()> {
 pub(super) fn start(this: &Instance<WebSocket>) -> Result<()> {
     let Some(scope) = this.scope.take() else { return Ok(()) };
     this.ties.open_request(&scope);
+    this.ties.settle_request();
     application::call(this, &scope)
 }
 
