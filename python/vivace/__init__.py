@@ -50,23 +50,24 @@ __all__ = [
 __version__ = "0.1.0"
 
 
+#: What is imported when it is first asked for.
+_LATER = {
+    "Server": ".serve",
+    "diagnostics": ".see._diagnostics",
+    "metrics_text": ".see._metrics",
+    "serve": ".serve",
+}
+
+
 def __getattr__(name: str) -> object:
     # What a program that only wants the loop does not pay for.
-    if name == "diagnostics":
-        from .see._diagnostics import diagnostics
-
-        return diagnostics
-    if name == "metrics_text":
-        from .see._metrics import metrics_text
-
-        return metrics_text
-    if name not in ("Server", "serve"):
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
+    module = importlib.import_module(_LATER[name], __name__)
     # Importing it sets `vivace.serve`, a module that can be called.
-    module = importlib.import_module(f"{__name__}.serve")
-    return module if name == "serve" else module.Server
+    return module if name == "serve" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

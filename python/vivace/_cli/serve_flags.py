@@ -162,7 +162,7 @@ def _size(text: str) -> int:
     try:
         return _quantities.size(text)
     except ValueError as error:
-        raise BadValue(f"{error}") from None
+        raise BadValue(str(error)) from None
 
 
 def read_boolean(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._asyncio_waits import descriptor, primitive, process, thread
+from ._asyncio_waits import descriptor, primitive, process, task_group, thread
 from ._wait import Context, Describe, Wait
 
 
@@ -11,12 +11,6 @@ def _limiter(context: Context) -> Wait:
     used = f" {limiter.borrowed_tokens}/{limiter.total_tokens}"
     text = context.titled("anyio CapacityLimiter", limiter) + used
     return Wait("anyio CapacityLimiter", text, limiter)
-
-
-def _group(context: Context) -> Wait:
-    group = context.frame.get("self")
-    children = tuple(group._tasks)
-    return Wait("TaskGroup", f"anyio TaskGroup, {len(children)} left", group, on=children)
 
 
 def _stream(context: Context) -> Wait:
@@ -46,7 +40,7 @@ ANYIO: dict[str, Describe] = {
     "_asyncio.Semaphore.acquire": primitive("anyio Semaphore"),
     "_asyncio.Event.wait": primitive("anyio Event"),
     "_asyncio.CapacityLimiter.acquire_on_behalf_of": _limiter,
-    "_asyncio.TaskGroup.__aexit__": _group,
+    "_asyncio.TaskGroup.__aexit__": task_group("anyio TaskGroup"),
     "_asyncio.SocketStream.receive": _io,
     "_asyncio.SocketStream.send": _io,
     "_asyncio.UNIXSocketStream.receive": _io,

@@ -37,10 +37,15 @@ def _queue(kind: str) -> Describe:
     return queue
 
 
-def _task_group(context: Context) -> Wait:
-    group = context.frame.get("self")
-    children = tuple(group._tasks)
-    return Wait("TaskGroup", f"TaskGroup, {len(children)} left", group, on=children)
+def task_group(title: str) -> Describe:
+    """A group that waits for the tasks that are left in it."""
+
+    def task_group(context: Context) -> Wait:
+        group = context.frame.get("self")
+        children = tuple(group._tasks)
+        return Wait("TaskGroup", f"{title}, {len(children)} left", group, on=children)
+
+    return task_group
 
 
 def _sleep(context: Context) -> Wait:
@@ -175,8 +180,8 @@ ASYNCIO: dict[str, Describe] = {
     "queues.Queue.get": _queue("Queue.get"),
     "queues.Queue.put": _queue("Queue.put"),
     "queues.Queue.join": _queue("Queue.join"),
-    "taskgroups.TaskGroup.__aexit__": _task_group,
-    "taskgroups.TaskGroup._aexit": _task_group,
+    "taskgroups.TaskGroup.__aexit__": task_group("TaskGroup"),
+    "taskgroups.TaskGroup._aexit": task_group("TaskGroup"),
     "tasks.sleep": _sleep,
     "tasks.wait": _wait,
     "tasks.wait_for": _wait_for,

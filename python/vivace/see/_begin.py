@@ -42,5 +42,4 @@ def begin() -> None:
 
 def _names(words: str) -> tuple[str, ...]:
     """The modules of this package that are named, and those of the standard library."""
-    words_of = words.split()
-    return tuple(f"{__package__}.{word}" if word[0] == "_" else word for word in words_of)
+    return tuple(f"{__package__}.{word}" if word[0] == "_" else word for word in words.split())

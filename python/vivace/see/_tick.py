@@ -88,8 +88,8 @@ def _import_missing(watch: Callable[[Any], None], loop: Any) -> bool:
 
 def tick(loop: asyncio.AbstractEventLoop) -> None:
     """Let everybody look now."""
-    for watch in tuple(watches):
-        _look(watch, loop)
+    while called(loop):
+        pass
 
 
 def _look(watch: Callable[[Any], None], loop: Any) -> None:

@@ -234,9 +234,17 @@ fn see_tell(task: &Bound<'_, PyAny>, what: u8) -> PyResult<bool> {
     Ok(task_of(task)?.provenance.tell(what))
 }
 
-/// Whether the task belongs to the loop, if one is named.
-fn belongs(task: &Instance<Task>, event_loop: Option<&Instance<Loop>>) -> bool {
-    event_loop.is_none_or(|event_loop| task.core().is_of(event_loop))
+/// Shows the pending tasks of a loop, until `each` says no.
+fn for_each_of(event_loop: &Instance<Loop>, mut each: impl FnMut(&Instance<Task>) -> bool) {
+    registry::for_each(|object| match object.downcast::<Task>() {
+        Some(task) if task.core().is_of(event_loop) => each(task),
+        _ => true,
+    });
+}
+
+/// The tasks as Python is given them.
+fn list(py: Python<'_>, tasks: Vec<Owned>) -> Vec<Py<PyAny>> {
+    tasks.into_iter().map(|task| into_pyo3(py, task)).collect()
 }
 
 /// `see_pending(loop)`: the pending tasks of a loop.
@@ -244,13 +252,11 @@ fn belongs(task: &Instance<Task>, event_loop: Option<&Instance<Loop>>) -> bool {
 fn see_pending(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Vec<Py<PyAny>>> {
     let event_loop = loop_of(event_loop)?;
     let mut found = Vec::new();
-    registry::for_each(|object| {
-        if object.downcast::<Task>().is_some_and(|task| belongs(task, Some(event_loop))) {
-            found.push(object.new_ref());
-        }
+    for_each_of(event_loop, |task| {
+        found.push(task.object().new_ref());
         true
     });
-    Ok(found.into_iter().map(|task| into_pyo3(py, task)).collect())
+    Ok(list(py, found))
 }
 
 /// `see_tasks(limit)`: some pending tasks of all loops, the newest first, and how many there are.
@@ -263,7 +269,7 @@ fn see_tasks(py: Python<'_>, limit: usize) -> (Vec<Py<PyAny>>, usize) {
         }
         found.len() < limit
     });
-    (found.into_iter().map(|task| into_pyo3(py, task)).collect(), registry::count())
+    (list(py, found), registry::count())
 }
 
 /// `see_resting(loop, seconds, skip, limit)`: passes over `skip` pending tasks of the loop; of
@@ -284,22 +290,18 @@ fn see_resting(
         task.is_parked() && since as f64 / 1e9 >= seconds
     };
     let (mut found, mut number, mut next) = (Vec::new(), 0, 0);
-    registry::for_each(|object| {
-        let Some(task) = object.downcast::<Task>().filter(|task| belongs(task, Some(event_loop)))
-        else {
-            return true;
-        };
+    for_each_of(event_loop, |task| {
         number += 1;
         if number > skip && rests(task) {
             if found.len() == limit {
                 next = number - 1;
                 return false;
             }
-            found.push(object.new_ref());
+            found.push(task.object().new_ref());
         }
         true
     });
-    Ok((found.into_iter().map(|task| into_pyo3(py, task)).collect(), next))
+    Ok((list(py, found), next))
 }
 
 /// `see_census(loop)`: for each place where pending tasks of the loop were made `(one of them,
@@ -311,16 +313,12 @@ fn see_census(py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<Vec<(Py
     let mut found: Vec<(Owned, usize)> = Vec::new();
     // Of many tasks most were made where the one before was.
     let mut last = None;
-    registry::for_each(|object| {
-        let Some(task) = object.downcast::<Task>().filter(|task| belongs(task, Some(event_loop)))
-        else {
-            return true;
-        };
+    for_each_of(event_loop, |task| {
         let place = task.provenance.place();
         let number = match last {
             Some((known, number)) if known == place => number,
             _ => *numbers.entry(place).or_insert_with(|| {
-                found.push((object.new_ref(), 0));
+                found.push((task.object().new_ref(), 0));
                 found.len() - 1
             }),
         };
@@ -353,7 +351,7 @@ fn see_ignoring(
         let thrown = task.provenance.thrown();
         any |= thrown != 0;
         if thrown != 0
-            && belongs(task, Some(event_loop))
+            && task.core().is_of(event_loop)
             && task.is_parked()
             && task.open_cancellations() > 0
             && now.saturating_sub(thrown) as f64 / 1e9 >= seconds
@@ -365,7 +363,7 @@ fn see_ignoring(
     if !any {
         SETTLED.store(cancellations, Relaxed);
     }
-    Ok(found.into_iter().map(|task| into_pyo3(py, task)).collect())
+    Ok(list(py, found))
 }
 
 /// `see_orphans(loop, skip, nanoseconds)`: passes over `skip` pending tasks of the loop and looks
@@ -382,16 +380,12 @@ fn see_orphans(
     let event_loop = loop_of(event_loop)?;
     let end = monotonic_nanoseconds().saturating_add(nanoseconds);
     let (mut islands, mut number, mut next) = (Islands::default(), 0, -1);
-    registry::for_each(|object| {
-        let Some(task) = object.downcast::<Task>().filter(|task| belongs(task, Some(event_loop)))
-        else {
-            return true;
-        };
+    for_each_of(event_loop, |task| {
         number += 1;
         if number <= skip || !may_be_orphan(task) {
             return true;
         }
-        islands.look::<Loop, Task>(object);
+        islands.look::<Loop, Task>(task.object());
         if monotonic_nanoseconds() > end {
             next = isize::try_from(number).unwrap_or(-1);
             return false;
