@@ -62,6 +62,7 @@ __all__ = [
     "see_gauges",
     "see_heard",
     "see_ignoring",
+    "see_job_waited",
     "see_line",
     "see_line_table",
     "see_listen",
@@ -714,7 +715,7 @@ def see_suspended(
 def see_snapshot(rows: list[str], left_out: int) -> None: ...
 def see_watched() -> float: ...
 def see_gauges(
-    number: int,
+    event_loop: Any,
     descriptors: int,
     deadlocked: int,
     threads: int,
@@ -722,6 +723,7 @@ def see_gauges(
     anyio_threads: int,
     anyio_waiting: int,
 ) -> None: ...
+def see_job_waited(event_loop: Any, nanoseconds: int) -> None: ...
 def see_metrics() -> list[tuple[str, str, str, list[tuple[list[tuple[str, str]], float]]]]: ...
 def see_metrics_text() -> str: ...
 def see_trace_begin(path: str, command: str, limit: int) -> None: ...

@@ -18,7 +18,10 @@ from __future__ import annotations
 from asyncio import futures
 from concurrent.futures import Executor, ThreadPoolExecutor, _base
 from concurrent.futures import thread as threads
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
+
+from ._native import see_job_waited
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,7 +33,7 @@ __all__ = ["submit", "takes_jobs"]
 class _Job:
     """A call and the future that waits for its outcome."""
 
-    __slots__ = ("args", "function", "loop", "target")
+    __slots__ = ("args", "asked", "function", "loop", "target")
 
     def __init__(
         self,
@@ -42,11 +45,13 @@ class _Job:
         self.target: asyncio.Future[Any] = loop.create_future()
         self.function = function
         self.args = args
+        self.asked = monotonic_ns()
 
     def run(self, _context: object = None) -> None:
         """Makes the call, in a thread of the executor (which passes a context from 3.14 on)."""
         if self.target.cancelled():
             return
+        see_job_waited(self.loop, monotonic_ns() - self.asked)
         try:
             result = self.function(*self.args)
         except BaseException as error:

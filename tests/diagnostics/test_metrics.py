@@ -58,7 +58,11 @@ def test_numbers_are_those_of_the_loop(watch: Any) -> None:
         (("outcome", "cancelled"),): 1,
     }
     count = samples(families["asyncio_task_count"])
-    assert count == {(("state", "running"),): 1, (("state", "waiting"),): 0}
+    assert count == {
+        (("state", "running"),): 1,
+        (("state", "ready"),): 0,
+        (("state", "waiting"),): 0,
+    }
     time = samples(families["asyncio_eventloop_time_seconds"], "_total")
     assert set(time) == {(("state", state),) for state in ("busy", "idle", "gil_wait", "gc")}
     assert time[(("state", "idle"),)] == pytest.approx(counters["idle"] / 1e9)
@@ -188,6 +192,84 @@ def test_what_is_only_looked_at(watch: Any) -> None:
     assert waiting == {(("executor", "default"),): 3, (("executor", "anyio"),): 0}
     assert samples(before["asyncio_task_deadlocked"]) == {(): 0}
     assert samples(after["asyncio_task_deadlocked"]) == {(): 2}
+
+
+def test_tasks_that_are_queued_are_told_apart(watch: Any) -> None:
+    done = watch(
+        """
+        import asyncio
+        import vivace
+
+        async def main():
+            event = asyncio.Event()
+            waiting = [asyncio.create_task(event.wait()) for _ in range(3)]
+            await asyncio.sleep(0)
+            ready = [asyncio.create_task(asyncio.sleep(0)) for _ in range(2)]
+            print(vivace.metrics_text())
+            event.set()
+            await asyncio.gather(*waiting, *ready)
+
+        asyncio.run(main())
+        """
+    )
+    assert samples(parsed(done.stdout)["asyncio_task_count"]) == {
+        (("state", "running"),): 1,
+        (("state", "ready"),): 2,
+        (("state", "waiting"),): 3,
+    }
+
+
+def test_how_long_calls_wait_for_a_thread(watch: Any) -> None:
+    done = watch(
+        """
+        import asyncio, threading, time
+        import vivace
+        from concurrent.futures import ThreadPoolExecutor
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.set_default_executor(ThreadPoolExecutor(1))
+            end = threading.Event()
+            first = loop.run_in_executor(None, end.wait)
+            begin = time.monotonic()
+            second = asyncio.create_task(asyncio.to_thread(lambda: time.monotonic() - begin))
+            await asyncio.sleep(0.3)
+            end.set()
+            await first
+            waited = await second
+            print(vivace.metrics_text())
+            print("# waited", waited)
+
+        asyncio.run(main())
+        """
+    )
+    family = parsed(done.stdout)["asyncio_executor_wait_duration_seconds"]
+    assert family.type == "histogram"
+    default = ("executor", "default")
+    assert samples(family, "_count") == {(default,): 2}
+    waited = float(done.stdout.rpartition("# waited ")[2])
+    assert waited >= 0.3
+    assert samples(family, "_sum")[(default,)] == pytest.approx(waited, abs=0.1)
+    buckets = samples(family, "_bucket")
+    assert buckets[(default, ("le", "0.268435456"))] == 1
+    assert buckets[(default, ("le", "+Inf"))] == 2
+
+
+def test_threads_are_counted_at_once(watch: Any) -> None:
+    done = watch(
+        """
+        import asyncio
+        import vivace
+
+        async def main():
+            await asyncio.to_thread(int)
+            print(vivace.metrics_text())
+
+        asyncio.run(main())
+        """
+    )
+    threads = samples(parsed(done.stdout)["asyncio_executor_thread_count"])
+    assert threads == {(("executor", "default"),): 1, (("executor", "anyio"),): 0}
 
 
 def test_there_is_nothing_when_off(watch: Any) -> None:

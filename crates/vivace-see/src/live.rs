@@ -154,6 +154,9 @@ pub mod word {
     /// Tasks in circles that were reported, and still are in them; written once a second.
     pub const DEADLOCKED: usize = 28;
 
+    /// Tasks that are queued; written once a second.
+    pub const READY_TASKS: usize = 29;
+
     // Executors; written once a second.
 
     /// Threads of the default executor, and jobs that wait for one.
@@ -172,6 +175,9 @@ pub mod word {
     /// Nanoseconds between ready and run of all steps together.
     pub const DELAY_SUM: usize = 42;
 
+    /// Nanoseconds for which calls waited for threads of an executor, all together.
+    pub const EXECUTOR_WAIT_SUM: usize = 30;
+
     /// 1 while a block of this loop has been reported and its end has not.
     pub const REPORTED: usize = 43;
     /// How many callbacks had run when the turn began.
@@ -189,14 +195,16 @@ pub mod word {
     pub const DURATIONS: usize = 128;
     /// The durations of blocks.
     pub const BLOCK_DURATIONS: usize = 192;
+    /// Between the call for a thread of an executor and its beginning; written by those threads.
+    pub const EXECUTOR_WAITS: usize = 256;
     /// Words of a histogram.
     pub const BUCKETS: usize = 64;
 
     /// From here on nothing is used.
-    pub const END: usize = 256;
+    pub const END: usize = 320;
 }
 
-const _: () = assert!(word::BLOCK_DURATIONS + word::BUCKETS <= word::END && word::END <= WORDS);
+const _: () = assert!(word::EXECUTOR_WAITS + word::BUCKETS <= word::END && word::END <= WORDS);
 
 /// Why a loop was blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,6 +261,11 @@ pub fn bucket(nanoseconds: u64) -> usize {
 #[inline(always)]
 pub fn count(page: &Page, histogram: usize, nanoseconds: u64) {
     add(&page[histogram + bucket(nanoseconds)], 1);
+}
+
+/// The same for a histogram that several threads write.
+pub fn count_shared(page: &Page, histogram: usize, nanoseconds: u64) {
+    page[histogram + bucket(nanoseconds)].fetch_add(1, Relaxed);
 }
 
 /// From the processor's counter to nanoseconds.

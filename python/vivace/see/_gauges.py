@@ -9,7 +9,7 @@ from vivace import _native
 
 
 def watch(loop: Any) -> None:
-    """Write down how many descriptors, threads, jobs and tasks in deadlocks a loop has."""
+    """Write down how many descriptors, threads, jobs, ready and deadlocked tasks a loop has."""
     executors = sys.modules.get("vivace.see._executors")
     deadlocks = sys.modules.get("vivace.see._deadlocks")
     counts = {"default executor": (0, 0), "anyio's threads": (0, 0)}
@@ -17,7 +17,7 @@ def watch(loop: Any) -> None:
         for load in executors.loads(loop):
             counts[load.name] = (len(load.threads), load.waiting)
     _native.see_gauges(
-        loop._see_number,
+        loop,
         loop._descriptor_count(),
         0 if deadlocks is None else deadlocks.count(loop),
         *counts["default executor"],

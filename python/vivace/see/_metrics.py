@@ -19,7 +19,8 @@ def metrics_text() -> str:
     """
     loop = asyncio._get_running_loop()
     if isinstance(loop, _loop.EventLoop) and loop._see_counters:
-        from . import _gauges
+        # Without the executors, which are looked at once a second, none of their threads count.
+        from . import _executors, _gauges  # noqa: F401
 
         _gauges.watch(loop)
     return _native.see_metrics_text()

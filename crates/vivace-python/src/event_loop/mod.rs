@@ -210,6 +210,13 @@ impl Loop {
     pub(crate) fn ready_length(&self) -> usize {
         self.ready.len()
     }
+
+    /// How many tasks are queued.
+    pub(crate) fn ready_tasks(&self) -> u64 {
+        let mut tasks = 0;
+        self.ready.for_each(|entry| tasks += u64::from(matches!(entry, Entry::Step(_))));
+        tasks
+    }
 }
 
 impl Class for Loop {

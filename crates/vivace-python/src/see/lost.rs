@@ -188,7 +188,7 @@ fn task_of<'a>(task: &'a Bound<'_, PyAny>) -> PyResult<&'a Instance<Task>> {
     from_pyo3(task).downcast::<Task>().ok_or_else(|| PyTypeError::new_err("not a task of vivace's"))
 }
 
-fn loop_of<'a>(event_loop: &'a Bound<'_, PyAny>) -> PyResult<&'a Instance<Loop>> {
+pub(super) fn loop_of<'a>(event_loop: &'a Bound<'_, PyAny>) -> PyResult<&'a Instance<Loop>> {
     from_pyo3(event_loop)
         .downcast::<Loop>()
         .ok_or_else(|| PyTypeError::new_err("not a loop of vivace's"))

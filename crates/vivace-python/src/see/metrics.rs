@@ -11,9 +11,10 @@ use pyo3::prelude::*;
 use vivace_http::metrics::{Family, Kind, Snapshot, Source, Value, exposition};
 use vivace_see::catalog::ENTRIES;
 use vivace_see::finding::{Finding, Origin};
-use vivace_see::live::{Cause, Kind as Runs, Page, word};
+use vivace_see::live::{Cause, Kind as Runs, Page, count_shared, word};
 use vivace_see::report::{Listener, Reporter};
 
+use super::lost::loop_of;
 use super::{live, settings};
 
 const CAUSES: [Cause; 8] = [
@@ -178,19 +179,31 @@ const FAMILIES: &[Definition] = &[
         |_, page| executors(page, 1),
     ),
     (
+        Kind::Histogram,
+        "asyncio_executor_wait_duration_seconds",
+        "How long calls for a thread of a ThreadPoolExecutor waited for one.",
+        |_, page| {
+            let sum = page[word::EXECUTOR_WAIT_SUM].load(Relaxed);
+            let waits = histogram(page, word::EXECUTOR_WAITS, sum);
+            vec![(Some(("executor", "default")), waits)]
+        },
+    ),
+    (
         Kind::Gauge,
         "asyncio_task_count",
-        "Tasks that have not ended: the one that runs, and the others.",
+        "Tasks that have not ended: the one that runs, those that are queued, the others.",
         |_, page| {
             let ended = [word::ENDED_OK, word::ENDED_ERROR, word::ENDED_CANCELLED];
             let ended: u64 = ended.iter().map(|&at| page[at].load(Relaxed)).sum();
             let live = page[word::CREATED].load(Relaxed).saturating_sub(ended);
             let runs = Runs::of(page[word::KIND].load(Relaxed)) == Runs::Step;
             let running = u64::from(runs).min(live);
+            let ready = page[word::READY_TASKS].load(Relaxed).min(live - running);
             let state = |name| Some(("state", name));
             vec![
                 (state("running"), Value::Whole(running)),
-                (state("waiting"), Value::Whole(live - running)),
+                (state("ready"), Value::Whole(ready)),
+                (state("waiting"), Value::Whole(live - running - ready)),
             ]
         },
     ),
@@ -267,19 +280,18 @@ fn utilisation(number: usize, page: &Page) -> f64 {
 /// `see_gauges(loop, …)`: what is only looked at, once a second.
 #[pyfunction]
 pub(super) fn see_gauges(
-    number: usize,
+    event_loop: &Bound<'_, PyAny>,
     descriptors: u64,
     deadlocked: u64,
     threads: u64,
     waiting: u64,
     anyio_threads: u64,
     anyio_waiting: u64,
-) {
-    if number >= live::PLACES {
-        return;
-    }
-    let page = live::live_page(number);
+) -> PyResult<()> {
+    let event_loop = loop_of(event_loop)?;
+    let Some(page) = event_loop.see.page() else { return Ok(()) };
     for (at, value) in [
+        (word::READY_TASKS, event_loop.ready_tasks()),
         (word::DESCRIPTORS, descriptors),
         (word::DEADLOCKED, deadlocked),
         (word::EXECUTOR, threads),
@@ -289,6 +301,18 @@ pub(super) fn see_gauges(
     ] {
         page[at].store(value, Relaxed);
     }
+    Ok(())
+}
+
+/// `see_job_waited(loop, nanoseconds)`: a thread of an executor begins with a call for the loop,
+/// so long after it was asked for.
+#[pyfunction]
+pub(super) fn see_job_waited(event_loop: &Bound<'_, PyAny>, nanoseconds: u64) -> PyResult<()> {
+    if let Some(page) = loop_of(event_loop)?.see.page() {
+        count_shared(page, word::EXECUTOR_WAITS, nanoseconds);
+        page[word::EXECUTOR_WAIT_SUM].fetch_add(nanoseconds, Relaxed);
+    }
+    Ok(())
 }
 
 /// `see_metrics_text()`: all of them as Prometheus reads them.

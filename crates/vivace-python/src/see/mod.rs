@@ -165,6 +165,7 @@ pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     live::begin_calibration();
     trace::functions::add(module)?;
     module.add_function(wrap_pyfunction!(metrics::see_gauges, module)?)?;
+    module.add_function(wrap_pyfunction!(metrics::see_job_waited, module)?)?;
     module.add_function(wrap_pyfunction!(metrics::see_metrics, module)?)?;
     module.add_function(wrap_pyfunction!(metrics::see_metrics_text, module)?)?;
     module.add_function(wrap_pyfunction!(see_report, module)?)?;
