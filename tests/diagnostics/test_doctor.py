@@ -243,7 +243,8 @@ def get(url: str, **headers: str) -> tuple[int, str, Any]:
         with urllib.request.urlopen(request, timeout=LIMIT) as response:
             return response.status, response.read().decode(), response.headers
     except urllib.error.HTTPError as error:
-        return error.code, error.read().decode(), error.headers
+        with error:
+            return error.code, error.read().decode(), error.headers
 
 
 def page_of(program: Program) -> str:

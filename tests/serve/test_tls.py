@@ -126,7 +126,7 @@ class TestClientCertificates:
         assert tls["client_cert_error"] is None
 
     def test_without(self, server, certificates):
-        with pytest.raises((ssl.SSLError, ConnectionResetError, AssertionError)):
+        with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)):
             with connect(server, certificates.client_context()) as wire:
                 wire.get("/tls")
 
