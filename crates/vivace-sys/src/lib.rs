@@ -7,6 +7,7 @@
 //! | `clock` | CLOCK_MONOTONIC, as `time.monotonic()` reads it |
 //! | `kernel_view` | what a thread waits in |
 //! | `own_memory` | reading this process's memory without a fault |
+//! | `elf` | the sections of a program or library |
 //! | `thread` | threads as the kernel numbers them |
 //! | `socket` | accept, receive, send in pieces, addresses |
 //! | `process` | what this process was started with, and what is done at its end |
@@ -18,6 +19,7 @@
 #![warn(missing_docs)]
 
 pub mod clock;
+pub mod elf;
 pub mod kernel_view;
 pub mod own_memory;
 pub mod poller;

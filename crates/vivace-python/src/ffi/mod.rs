@@ -17,6 +17,7 @@
 //! | `thread` | the GIL, signals, carrying references across threads |
 //! | `state` | interned names, the standard library's types |
 //! | `registry` | the list of pending tasks |
+//! | `outside_view` | what debuggers read of a task from outside the process |
 //! | `frames` | which line of the program is being run |
 //! | `island` | what only a suspended task holds |
 //! | `interop` | between this layer and PyO3 |
@@ -57,6 +58,7 @@ pub(crate) mod island;
 pub(crate) mod memory;
 mod nesting;
 pub(crate) mod object;
+pub(crate) mod outside_view;
 pub(crate) mod registry;
 mod running;
 pub(crate) mod slot;

@@ -184,6 +184,7 @@ pub(crate) fn initialise() -> Result<()> {
         let imports = Imports::make(&names)?;
         super::context::find_fields()?;
         super::frames::check_layout();
+        super::outside_view::find(&imports.future_class, &imports.task_class)?;
         let _already = STATE.0.set(State { names, imports });
     }
     Ok(())

@@ -22,6 +22,7 @@ use std::cell::Cell;
 
 use crate::event_loop::{Entry, Loop};
 use crate::ffi::function::{Body, Function};
+use crate::ffi::outside_view;
 use crate::ffi::registry::{self, Link, Listed};
 use crate::ffi::{
     Args, Builtin, Class, ClassCell, Environment, Instance, Object, Owned, Ref, Result, Slot,
@@ -207,6 +208,7 @@ pub(crate) fn create(
     task.environment.replace(environment);
     let number = next_number();
     task.name_kind.set(Name::Number(number));
+    outside_view::show_task(task.object(), coroutine, number)?;
     event_loop.see.created(&task.see, number);
     task.provenance.note_creation();
     if event_loop.debug() {
@@ -242,6 +244,7 @@ fn init(this: &Instance<Task>, args: &Args<'_>) -> Result<()> {
     this.name.clear();
     let number = next_number();
     this.name_kind.set(Name::Number(number));
+    outside_view::show_task(this.object(), coroutine, number)?;
     if let Some(event_loop) = this.core.native_loop() {
         event_loop.see.created(&this.see, number);
     }
@@ -354,6 +357,7 @@ impl Instance<Task> {
 
     fn set_name(&self, name: &Object) -> Result<()> {
         let name = if text::is_str(name) { name.new_ref() } else { text::str_of(name)? };
+        outside_view::show_name(self.object(), &name);
         self.name.set(name);
         self.name_kind.set(Name::Given);
         if trace::is_on() {

@@ -10,7 +10,8 @@ use super::{Task, current, leave_with, runtime_error, schedule_error, schedule_s
 use crate::event_loop::Loop;
 use crate::ffi::coroutine::{self, Sent};
 use crate::ffi::{
-    Builtin, Instance, Object, Owned, Raised, Result, context, error, imports, names, text,
+    Builtin, Instance, Object, Owned, Raised, Result, context, error, imports, names, outside_view,
+    text,
 };
 use crate::future::FutureLike;
 use crate::future::await_iter::core_of;
@@ -26,7 +27,12 @@ pub(crate) fn run_ready(event_loop: &Instance<Loop>, task: &Instance<Task>) -> R
     let outcome = task.environment.run(&event_loop.contexts, || {
         let exception = match waited {
             None => None,
-            Some(waited) => failure_of(&waited)?,
+            Some(waited) => {
+                if core_of(&waited).is_some() {
+                    outside_view::hide_waiting(task.object(), &waited)?;
+                }
+                failure_of(&waited)?
+            }
         };
         step(task, exception)
     });
@@ -129,6 +135,7 @@ pub(super) fn start_eagerly(task: &Instance<Task>) -> Result<()> {
     }
     if !task.core().is_pending() {
         task.coroutine.clear();
+        outside_view::hide_coroutine(task.object());
     }
     settle(outcome, restored)
 }
@@ -231,6 +238,7 @@ fn yielded_something(task: &Instance<Task>, yielded: Owned) -> Result<()> {
             core.set_blocking(false);
             if core.is_pending() {
                 core.callbacks().push(Callback::Wake(task.counted()));
+                outside_view::show_waiting(task.object(), &yielded)?;
             } else {
                 schedule_step(task)?;
             }
