@@ -4,7 +4,8 @@ Most connections are made by the standard library's own `create_connection`. Two
 
 - several addresses at once (`happy_eyeballs_delay`): the standard library's race leaves a
   connected socket behind when it is cancelled in the turn in which somebody won, and in older
-  versions leaves attempts running, or does not work with eager tasks;
+  versions leaves attempts running, or does not work with eager tasks. Whoever has put another
+  race in its place (`asyncio.staggered.staggered_race`) gets that one, as under asyncio;
 - `all_errors` on Python 3.11, which has no such keyword.
 
 `sock_accept` is here as well: cancelled, it neither takes a connection nor loses one.
@@ -17,7 +18,7 @@ import collections
 import functools
 import socket
 import sys
-from asyncio import base_events
+from asyncio import base_events, staggered
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -28,6 +29,7 @@ __all__ = ["ConnectingLoop"]
 
 _ProtocolT = TypeVar("_ProtocolT", bound=asyncio.BaseProtocol)
 
+_STOCK_RACE = staggered.staggered_race
 _HAS_ALL_ERRORS = sys.version_info >= (3, 12)
 
 
@@ -124,7 +126,11 @@ class ConnectingLoop(asyncio.SelectorEventLoop):
         if happy_eyeballs_delay is None:
             connected = await _one_after_another(attempts)
         else:
-            connected = await _race(self, attempts, happy_eyeballs_delay)
+            connected = await (
+                _race(self, attempts, happy_eyeballs_delay)
+                if staggered.staggered_race is _STOCK_RACE
+                else _race_of_others(self, attempts, happy_eyeballs_delay)
+            )
         if connected is None:
             reasons = [error for each in failures for error in each]
             failures.clear()
@@ -271,6 +277,15 @@ async def _race(
             await asyncio.wait(running)
         raise
     return winner
+
+
+async def _race_of_others(
+    loop: asyncio.AbstractEventLoop, attempts: Sequence[_Attempt], delay: float
+) -> socket.socket | None:
+    """The socket that somebody's own race finds."""
+    won: Sequence[Any] = await staggered.staggered_race(attempts, delay, loop=loop)
+    connected: socket.socket | None = won[0]
+    return connected
 
 
 async def _first_to_connect(

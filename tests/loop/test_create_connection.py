@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import weakref
+from asyncio import staggered
 
 import pytest
 from support.cancelling import cancel_after
@@ -501,6 +502,39 @@ def test_happy_eyeballs_with_eager_tasks(run):
             assert transport.get_extra_info("peername") == sock.getsockname()
             transport.abort()
             await protocol.lost
+
+    run(main())
+
+
+def test_happy_eyeballs_with_a_race_of_ones_own(run, monkeypatch):
+    """Whoever replaces asyncio's race is asked, and may find nobody."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+
+        async def the_last(attempts, delay, *, loop=None):
+            *_, last = attempts
+            asked.append((delay, loop))
+            return await last(), 1, []
+
+        async def nobody(attempts, delay, *, loop=None):
+            return None, None, []
+
+        asked = []
+        with listener() as first, listener() as last:
+            loop.getaddrinfo = addresses(first.getsockname(), last.getsockname())
+            monkeypatch.setattr(staggered, "staggered_race", the_last)
+            transport, protocol = await loop.create_connection(
+                Recorder, "x", 1, happy_eyeballs_delay=7
+            )
+            assert transport.get_extra_info("peername") == last.getsockname()
+            assert asked == [(7, loop)]
+            transport.abort()
+            await protocol.lost
+            monkeypatch.setattr(staggered, "staggered_race", nobody)
+            # Before 3.14 asyncio looks for the first of no errors.
+            with pytest.raises((TimeoutError, IndexError)):
+                await loop.create_connection(Recorder, "x", 1, happy_eyeballs_delay=7)
 
     run(main())
 
