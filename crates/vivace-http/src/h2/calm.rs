@@ -4,7 +4,6 @@
 //! Each such frame is cheap to send and makes work. A [`Bucket`] lets a client have many at once,
 //! and so many a second for ever; what it does besides gives it more.
 
-use super::PREFACE;
 use super::limits::Rate;
 
 /// Fills with what a client does, and leaks with time.
@@ -37,82 +36,9 @@ impl Bucket {
     }
 }
 
-const HEAD: usize = 9;
-
-/// Finds the heads of the frames in what a client sends.
-#[derive(Debug)]
-pub(super) struct FrameCounter {
-    /// Bytes of the preface, or of a payload, that are to come.
-    ahead: usize,
-    head: [u8; HEAD],
-    known: usize,
-}
-
-impl Default for FrameCounter {
-    fn default() -> Self {
-        Self { ahead: PREFACE.len(), head: [0; HEAD], known: 0 }
-    }
-}
-
-/// Whether a frame asks for work and carries nothing: all but DATA with content, HEADERS,
-/// RST_STREAM (which is counted with its stream), GOAWAY, WINDOW_UPDATE and CONTINUATION.
-fn is_overhead(kind: u8, length: usize) -> bool {
-    match kind {
-        0 => length == 0,
-        1 | 3 | 7 | 8 | 9 => false,
-        _ => true,
-    }
-}
-
-impl FrameCounter {
-    /// How many frames that carry nothing begin in these bytes, which follow those before.
-    pub(super) fn overhead(&mut self, mut data: &[u8]) -> usize {
-        let mut count = 0;
-        loop {
-            let passed = self.ahead.min(data.len());
-            self.ahead -= passed;
-            data = &data[passed..];
-            let new = (HEAD - self.known).min(data.len());
-            self.head[self.known..self.known + new].copy_from_slice(&data[..new]);
-            self.known += new;
-            data = &data[new..];
-            if self.known < HEAD {
-                return count;
-            }
-            let [high, middle, low, kind, ..] = self.head;
-            let length = u32::from_be_bytes([0, high, middle, low]) as usize;
-            self.known = 0;
-            self.ahead = length;
-            count += usize::from(is_overhead(kind, length));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn frame(kind: u8, length: usize) -> Vec<u8> {
-        let mut frame = (length as u32).to_be_bytes()[1..].to_vec();
-        frame.extend([kind, 0, 0, 0, 0, 1]);
-        frame.resize(HEAD + length, kind);
-        frame
-    }
-
-    #[test]
-    fn counts_what_carries_nothing_however_it_is_split() {
-        let mut all = PREFACE.to_vec();
-        for (kind, length) in
-            [(4, 0), (1, 20), (0, 100), (0, 0), (6, 8), (8, 4), (3, 4), (2, 5), (200, 3), (9, 2)]
-        {
-            all.extend(frame(kind, length));
-        }
-        for size in 1..all.len() {
-            let mut counter = FrameCounter::default();
-            let count: usize = all.chunks(size).map(|piece| counter.overhead(piece)).sum();
-            assert_eq!(count, 5, "in pieces of {size}");
-        }
-    }
 
     #[test]
     fn a_bucket_leaks() {

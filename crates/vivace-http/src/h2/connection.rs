@@ -15,8 +15,9 @@ pub use h2::Reason;
 use h2::server::{Connection, Handshake, SendResponse};
 use http::{HeaderMap, Response, StatusCode};
 
-use super::calm::{Bucket, FrameCounter};
+use super::calm::Bucket;
 use super::fields;
+use super::frames::Frames;
 use super::limits::{EARLY_RESETS, Limits, OVERHEAD, builder};
 use super::pipe::{Pipe, PipeEnd};
 use super::readiness::ReadyStreams;
@@ -72,7 +73,9 @@ pub struct ServerConnection {
     unwatched: Vec<u32>,
     ready: ReadyStreams,
     events: VecDeque<Event>,
-    frames: FrameCounter,
+    frames: Frames,
+    /// A frame was refused, which ends the connection when those before it have been read.
+    refused: Option<Reason>,
     /// Frames that carry nothing.
     overhead: Bucket,
     /// Requests that were taken back.
@@ -101,7 +104,8 @@ impl ServerConnection {
             unwatched: Vec::new(),
             ready: ReadyStreams::default(),
             events: VecDeque::new(),
-            frames: FrameCounter::default(),
+            frames: Frames::default(),
+            refused: None,
             overhead: Bucket::new(OVERHEAD),
             early_resets: Bucket::new(EARLY_RESETS),
             faulty: false,
@@ -111,8 +115,17 @@ impl ServerConnection {
 
     /// Bytes have come.
     pub fn receive(&mut self, data: &[u8]) {
-        self.overhead.fill(self.frames.overhead(data));
-        self.pipe.push(data);
+        if self.refused.is_some() {
+            return;
+        }
+        let seen = self.frames.read(data);
+        self.overhead.fill(seen.overhead);
+        let (good, refused) = match seen.fault {
+            Some((before, reason)) => (&data[..before], Some(reason)),
+            None => (data, None),
+        };
+        self.pipe.push(good);
+        self.refused = refused;
     }
 
     /// So much time has passed: the client may ask again for what carries nothing.
@@ -200,7 +213,13 @@ impl ServerConnection {
                     }
                 },
                 State::Open(connection) => match connection.poll_accept(&mut context) {
-                    Poll::Pending => return,
+                    Poll::Pending => match self.refused {
+                        Some(reason) if !self.faulty && self.pipe.unread() == 0 => {
+                            self.faulty = true;
+                            self.close(reason);
+                        }
+                        _ => return,
+                    },
                     Poll::Ready(Some(Ok((request, respond)))) => self.accept(request, respond),
                     Poll::Ready(None) => return self.ended(),
                     // Which it was the client knows, by GOAWAY.

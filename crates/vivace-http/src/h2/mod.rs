@@ -12,6 +12,7 @@
 //!
 //! - `connection`: [`ServerConnection`](connection::ServerConnection), which is all of it;
 //! - `limits`: what one client may use, and where each bound is kept;
+//! - `frames`: the heads of frames, looked at before `h2` gets them;
 //! - `calm`: how often it may ask for what carries nothing;
 //! - `request`: the head of a request, as for HTTP/1.1;
 //! - `pipe`: the bytes that came and those that are to go;
@@ -21,6 +22,7 @@
 mod calm;
 pub mod connection;
 mod fields;
+mod frames;
 pub mod limits;
 mod pipe;
 mod readiness;

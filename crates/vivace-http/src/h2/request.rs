@@ -36,8 +36,9 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// If there are too many fields, or no valid host is named. Such a request is to be answered;
-    /// the connection stays.
+    /// If there are too many fields, no valid host is named or two are, the target is `*` and the
+    /// method not OPTIONS, or a value begins or ends with white space. Such a request is to be
+    /// answered; the connection stays.
     pub fn head(&self, limits: &Limits) -> Result<Head<'_>, Reject> {
         let Parts { method, uri, headers, .. } = &self.parts;
         if headers.len() > limits.headers {
@@ -48,6 +49,16 @@ impl Request {
         let Some(host) = host.filter(|host| is_host(host, Port::Optional)) else {
             return Err(Reject::bad_request("the request names no valid host"));
         };
+        if headers.get_all("host").iter().nth(1).is_some() {
+            return Err(Reject::bad_request("more than one Host header"));
+        }
+        if uri.path() == "*" && method != http::Method::OPTIONS {
+            return Err(Reject::bad_request("the target * is that of OPTIONS alone"));
+        }
+        // RFC 9113, section 8.2.1. Taken for part of the value by some, and cut off by others.
+        if headers.values().any(|value| value.as_bytes().trim_ascii().len() != value.len()) {
+            return Err(Reject::bad_request("a header begins or ends with white space"));
+        }
         let mut fields = Vec::with_capacity(headers.len() + 1);
         fields.push(Header { name: b"host", value: host });
         fields.extend(
