@@ -36,6 +36,7 @@ pub(crate) use self::entry::Entry;
 use self::fds::Descriptors;
 use crate::ffi::context::Contexts;
 use crate::ffi::slot::Counted;
+use crate::ffi::task_class;
 use crate::ffi::thread::Crossing;
 use crate::ffi::{
     Builtin, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Raised, Ref, Result, Slot,
@@ -131,8 +132,9 @@ impl Loop {
         }
     }
 
-    pub(crate) fn has_task_factory(&self) -> bool {
-        self.tasks.factory.is_some()
+    /// Whether `create_task` makes other tasks than ours, or does so in another way.
+    pub(crate) fn has_other_tasks(&self) -> bool {
+        self.tasks.factory.is_some() || task_class::is_replaced()
     }
 
     /// A handle that will be queued: see `handles` for what the collector knows of it.

@@ -146,8 +146,8 @@ fn create_future(this: &Instance<Loop>) -> Result<Owned> {
 
 fn create_task(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
     this.check_open()?;
-    if this.tasks.factory.is_some() && !this.tasks.eager.get() {
-        return create_task_by_factory(this, args);
+    if this.has_other_tasks() && !this.tasks.eager.get() {
+        return create_task_by_asyncio(this, args);
     }
     // asyncio's own takes `eager_start` from 3.14 on; its tasks can start eagerly from 3.12 on.
     let [coroutine, name, context, eager] = if imports().eager_task_factory.is_some() {
@@ -168,9 +168,9 @@ fn create_task(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
     Ok(task::create(this, coroutine, name, context, start)?.into_owned())
 }
 
-/// The user's factory gets exactly what this CPython's own loop passes to it.
+/// The user's factory, or class, gets exactly what this CPython's own loop passes to it.
 #[cold]
-fn create_task_by_factory(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
+fn create_task_by_asyncio(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
     let mut values = vec![this.object()];
     values.extend(args.positional());
     let positional = values.len();

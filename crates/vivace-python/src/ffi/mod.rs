@@ -30,6 +30,7 @@
 //! | `running` | the calls that run Python code, safe when the interpreter ends |
 //! | `function` | built-in functions bound to an object |
 //! | `window` | memory shown to a C function for one call |
+//! | `task_class` | whether somebody has put another class in the place of `asyncio.Task` |
 //! | `tls_imports` | the standard library's TLS types |
 //! | `asgi_names` | the strings of the ASGI specification |
 //!
@@ -64,6 +65,7 @@ mod running;
 pub(crate) mod slot;
 pub(crate) mod state;
 pub(crate) mod suspended;
+pub(crate) mod task_class;
 pub(crate) mod text;
 pub(crate) mod thread;
 pub(crate) mod tls_imports;

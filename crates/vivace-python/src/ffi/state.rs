@@ -184,6 +184,7 @@ pub(crate) fn initialise() -> Result<()> {
         let imports = Imports::make(&names)?;
         super::context::find_fields()?;
         super::frames::check_layout();
+        super::task_class::watch(&*import_from("asyncio.tasks")?, &imports.task_class)?;
         super::outside_view::find(&imports.future_class, &imports.task_class)?;
         let _already = STATE.0.set(State { names, imports });
     }

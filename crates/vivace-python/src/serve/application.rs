@@ -199,7 +199,7 @@ pub(super) fn call<P: Party>(party: &Instance<P>, scope: &Object) -> Result<()> 
 }
 
 fn make_task(event_loop: &Instance<Loop>, coroutine: &Object) -> Result<Owned> {
-    if event_loop.has_task_factory() {
+    if event_loop.has_other_tasks() {
         return event_loop.object().call_method(&asgi_names().create_task, &[coroutine]);
     }
     task::create(event_loop, coroutine, None, None, Start::Eager).map(Ref::into_owned)
