@@ -1,6 +1,7 @@
 //! This process: what is done at its end, and what it was started with.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Once, OnceLock};
 
 static AT_EXIT: OnceLock<fn()> = OnceLock::new();
 
@@ -20,6 +21,35 @@ pub fn at_exit(callback: fn()) {
     }
 }
 
+/// The number of this process; 0: nobody has asked for it in this process yet.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// In a forked child, before anything else runs.
+extern "C" fn become_child() {
+    NUMBER.store(0, Ordering::Relaxed);
+}
+
+/// The number of this process, by a system call at the first time only.
+#[inline]
+pub fn number() -> u32 {
+    match NUMBER.load(Ordering::Relaxed) {
+        0 => ask_for_number(),
+        number => number,
+    }
+}
+
+#[cold]
+fn ask_for_number() -> u32 {
+    static HANDLER: Once = Once::new();
+    let number = std::process::id();
+    HANDLER.call_once(|| {
+        // SAFETY: the handler stores a word, which is all right after a fork.
+        let _memory = unsafe { libc::pthread_atfork(None, None, Some(become_child)) };
+    });
+    NUMBER.store(number, Ordering::Relaxed);
+    number
+}
+
 /// The words that the process was started with.
 pub fn arguments() -> Vec<String> {
     let bytes = std::fs::read("/proc/self/cmdline").unwrap_or_default();
@@ -30,4 +60,25 @@ pub fn arguments() -> Vec<String> {
 /// The user on whose behalf it runs.
 pub fn effective_user() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forked_child_has_a_number_of_its_own() {
+        assert_eq!(number(), std::process::id());
+        // SAFETY: the child makes system calls only, and ends at once.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: as above.
+            unsafe { libc::_exit(i32::from(number() != std::process::id())) };
+        }
+        let mut status = -1;
+        // SAFETY: a child of this process, and a place for its status.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0);
+        assert_eq!(number(), std::process::id());
+    }
 }

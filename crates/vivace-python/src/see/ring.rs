@@ -47,7 +47,7 @@ fn memory() -> Option<&'static Writer<Mapped>> {
 static STARTED_BY: AtomicU32 = AtomicU32::new(0);
 
 fn has_begun() -> bool {
-    STARTED_BY.load(Ordering::Acquire) == std::process::id()
+    STARTED_BY.load(Ordering::Acquire) == process::number()
 }
 
 /// Writes the file of this process; none if it has none, or not yet.
@@ -104,7 +104,7 @@ pub(crate) fn start(event_loop: usize) {
 #[cold]
 fn begin(memory: &'static Writer<Mapped>) {
     static SET_UP: AtomicBool = AtomicBool::new(false);
-    let pid = std::process::id();
+    let pid = process::number();
     let folder = folder();
     memory.memory().0.forget_file();
     let Some(stat) = places::stat(pid) else { return };

@@ -9,6 +9,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use vivace_see::ring::writer::Writer;
 use vivace_see::trace::name::{Name, Names};
 use vivace_see::trace::record::{Actor, Kind, Record};
+use vivace_sys::process;
 
 use super::Sink;
 use crate::event_loop::{Entry, Loop};
@@ -28,7 +29,7 @@ struct Kept(&'static Writer<Mapped>);
 impl Sink for Kept {
     fn name(&self, name: &Name) -> u32 {
         let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-        let process = std::process::id();
+        let process = process::number();
         if names.0 != process {
             *names = (process, Names::default());
         }
