@@ -32,6 +32,7 @@ use crate::ffi::{
     allocate, context, error, imports, names, raise, text,
 };
 use crate::handles::Handle;
+use crate::see::trace::slow::Named;
 use crate::serve::connection::Connection;
 use crate::tls::protocol::TlsProtocol;
 
@@ -100,6 +101,7 @@ pub(crate) struct Stream {
     pub(super) phase: Phase,
     pub(super) incoming: Incoming,
     pub(super) outgoing: Outgoing,
+    pub(crate) named: Named,
 }
 
 impl Stream {
@@ -124,6 +126,7 @@ impl Stream {
                 unsent: Cell::new(false),
                 empty_waiter: Slot::empty(),
             },
+            named: Named::default(),
         }
     }
 
@@ -338,6 +341,7 @@ impl Instance<Stream> {
             Kind::Plain
         });
         self.protocol.set(protocol.new_ref());
+        self.named.forget();
         Ok(())
     }
 

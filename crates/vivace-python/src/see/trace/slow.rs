@@ -4,6 +4,7 @@
 //! Only steps and callbacks of 50 µs and more are kept, each with who it was, so that whatever is
 //! older may be overwritten. What runs shorter pays one comparison.
 
+use std::cell::Cell;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use vivace_see::ring::writer::Writer;
@@ -48,6 +49,25 @@ impl Sink for Kept {
     }
 }
 
+/// In a connection: the number of its name in the file. One that moves much data takes long each
+/// time.
+#[derive(Default)]
+pub(crate) struct Named(Cell<u32>);
+
+impl Named {
+    fn number(&self, find: impl FnOnce() -> u32) -> u32 {
+        if self.0.get() == 0 {
+            self.0.set(find());
+        }
+        self.0.get()
+    }
+
+    /// It is called after something else now.
+    pub(crate) fn forget(&self) {
+        self.0.set(0);
+    }
+}
+
 /// Something has run long: so many ticks, until a reading of the counter.
 #[cold]
 pub(crate) fn ran_long(event_loop: &Loop, entry: &Entry, end: u64, took: u64) {
@@ -60,7 +80,10 @@ pub(crate) fn ran_long(event_loop: &Loop, entry: &Entry, end: u64, took: u64) {
     let end = begin + scale.duration(took);
     let record = |record| kept.record(number, record);
     let Entry::Step(task) = entry else {
-        let function = words.callback(entry, &kept);
+        let function = match entry {
+            Entry::Stream(stream) => stream.named.number(|| words.callback(entry, &kept)),
+            _ => words.callback(entry, &kept),
+        };
         record(Record::slice(Kind::Callback, begin, end, function));
         return;
     };
