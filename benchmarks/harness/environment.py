@@ -90,6 +90,8 @@ def prepare(version: str, loops: list[str], build: bool) -> Environment:
         try:
             if loop == SUBJECT and build:
                 _run([str(ROOT / "tools" / "develop"), version, "release"])
+                # As an installer does it for every package: no run is to pay for it.
+                _run([str(environment.python), "-m", "compileall", "-q", str(ROOT / "python")])
             elif loop in PEERS:
                 install(environment, loop)
             environment.loops[loop] = _run([str(environment.python), "-c", _PROBE, loop]).strip()
