@@ -52,9 +52,10 @@ class EchoBufferedProtocol(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Returns the part of the buffer that nobody uses."""
-        if self.end and not self.transport.get_write_buffer_size():
-            self.end = 0
-        return self.buffer[self.end :]
+        if self.end and self.transport.get_write_buffer_size():
+            return self.buffer[self.end :]
+        self.end = 0
+        return self.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Writes the bytes back."""
