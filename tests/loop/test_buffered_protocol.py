@@ -219,3 +219,46 @@ def test_a_listener_made_by_hand(run):
             await client.lost
 
     run(main())
+
+
+@pytest.mark.not_asyncio("only uvloop does")
+def test_one_that_derives_from_neither_class(connect):
+    class Lending:
+        """Has the methods and no base."""
+
+        def __init__(self):
+            self._recorder = BufferedRecorder()
+
+        def __getattr__(self, name):
+            if name == "data_received":
+                raise AttributeError(name)
+            return getattr(self._recorder, name)
+
+    async def body(transport, protocol, peer):
+        await asyncio.get_running_loop().sock_sendall(peer, b"hello")
+        assert await protocol.received(5) == b"hello"
+        assert protocol.sizes == [5]
+
+    connect(body, Lending)
+
+
+def test_one_that_has_both_kinds_of_methods_is_plain(connect):
+    class Both(asyncio.Protocol):
+        def __init__(self):
+            self.lost = asyncio.get_running_loop().create_future()
+            self.data = asyncio.get_running_loop().create_future()
+
+        def get_buffer(self, sizehint):
+            raise AssertionError("it is no BufferedProtocol")
+
+        def data_received(self, data):
+            self.data.set_result(data)
+
+        def connection_lost(self, exc):
+            self.lost.set_result(exc)
+
+    async def body(transport, protocol, peer):
+        await asyncio.get_running_loop().sock_sendall(peer, b"hello")
+        assert await protocol.data == b"hello"
+
+    connect(body, Both)

@@ -16,9 +16,10 @@ use super::transport::Transport;
 use crate::event_loop::Loop;
 use crate::ffi::bytes::Bytes;
 use crate::ffi::{
-    Builtin, Class, ClassCell, Extras, Instance, Object, Owned, Ref, Result, Slot, Visitor,
-    imports, names, raise, text,
+    Builtin, Class, ClassCell, Extras, Instance, Object, Owned, Ref, Result, Slot, Visitor, names,
+    raise, text,
 };
+use crate::transports::protocol_kind::is_buffered;
 
 /// How the program's protocol takes its bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -208,7 +209,7 @@ impl Instance<TlsProtocol> {
     pub(super) fn set_app_protocol(&self, protocol: &Object) -> Result<()> {
         let kind = if protocol.exact::<TlsProtocol>().is_some() {
             Kind::Tls
-        } else if protocol.is_instance(&imports().buffered_protocol_class)? {
+        } else if is_buffered(protocol)? {
             Kind::Buffered
         } else {
             Kind::Plain

@@ -9,6 +9,7 @@
 //! | `stream_read`, `stream_write` | bytes in, bytes out |
 //! | `stream_tls`, `stream_http` | bytes in, if the protocol is our own TLS or HTTP |
 //! | `interface` | what Python can call on any stream transport |
+//! | `protocol_kind` | which callbacks a protocol takes bytes by |
 //! | `flow` | asking a protocol to pause its writing |
 //! | `stream_methods` | what Python can call and read beside it |
 //! | `listener` | accepting connections |
@@ -17,6 +18,7 @@ pub(crate) mod address;
 pub(crate) mod flow;
 pub(crate) mod interface;
 pub(crate) mod listener;
+pub(crate) mod protocol_kind;
 pub(crate) mod socket;
 pub(crate) mod stream;
 mod stream_http;

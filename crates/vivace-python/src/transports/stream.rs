@@ -20,6 +20,7 @@ use vivace_core::stream::flow_control::FlowControl;
 use vivace_core::stream::write_queue::WriteQueue;
 use vivace_sys::poller::Readiness;
 
+use super::protocol_kind::is_buffered;
 use super::socket::Socket;
 use super::{stream_read, stream_write};
 use crate::event_loop::fds::Watch;
@@ -53,7 +54,7 @@ pub(super) enum Kind {
     /// `data_received`.
     #[default]
     Plain,
-    /// It is an `asyncio.BufferedProtocol`.
+    /// It lends buffers: see `protocol_kind`.
     Buffered,
     /// It is our own TLS, and is given the bytes natively.
     Tls,
@@ -335,7 +336,7 @@ impl Instance<Stream> {
             Kind::Tls
         } else if protocol.exact::<Connection>().is_some() {
             Kind::Http
-        } else if protocol.is_instance(&imports().buffered_protocol_class)? {
+        } else if is_buffered(protocol)? {
             Kind::Buffered
         } else {
             Kind::Plain
