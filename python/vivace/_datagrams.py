@@ -7,12 +7,12 @@ count in `get_write_buffer_size()` what each datagram takes, and only as long as
 from __future__ import annotations
 
 import asyncio
+import socket
 from asyncio import constants, selector_events
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import socket
     from collections import deque
 
 __all__ = ["DatagramTransport"]
@@ -111,7 +111,9 @@ class DatagramTransport(
     def _try_to_send(self, data: bytes | bytearray | memoryview, addr: Any) -> bool:
         """Whether the datagram is dealt with: sent, or its error told to the protocol."""
         try:
-            if self._extra["peername"]:
+            # The end of a socket pair has a peer, but that has no name.
+            unnamed = addr is None and self._sock.family == socket.AF_UNIX
+            if self._extra["peername"] or unnamed:
                 self._sock.send(data)
             else:
                 self._sock.sendto(data, addr)

@@ -398,6 +398,21 @@ def test_unix_datagrams(run, socket_path):
     run(main())
 
 
+@pytest.mark.not_asyncio("only uvloop does")
+def test_one_end_of_a_socket_pair(run):
+    async def main():
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with far:
+            transport, protocol = await endpoint(sock=near)
+            far.send(b"there")
+            assert await protocol.received.get() == (b"there", None)
+            transport.sendto(b"back")
+            assert far.recv(100) == b"back"
+            await close((transport, protocol))
+
+    run(main())
+
+
 def test_argument_checks(run, socket_path):
     async def main():
         with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as sock:
