@@ -167,8 +167,11 @@ pub(super) fn look(event_loop: &Instance<Loop>) {
     for (number, (coroutine, ticks)) in tasks {
         let Some(account) = requests::of(number) else { continue };
         account.settle();
+        let division = account.divide(now);
+        // What a task waits for may have begun a reading of the ticks before its request did.
+        let ticks = ticks.min(division.total);
         let wait = place(&coroutine).map(|place| Wait { ticks, place });
-        tell(event_loop, number, Answer::NotYet, &account.divide(now), wait.as_ref());
+        tell(event_loop, number, Answer::NotYet, &division, wait.as_ref());
     }
 }
 
