@@ -23,6 +23,8 @@ use crate::ffi::is_finalizing;
 
 /// All loops have waited for so long: the thread sleeps.
 const QUIET: u64 = 1_000_000_000;
+/// How long a thread is looked at whose block was not seen to begin.
+const MOMENT: Duration = Duration::from_millis(2);
 /// The thread itself was not run for so long: everything stood still.
 const STOOD_STILL: u64 = 500_000_000;
 /// Samples kept of one block.
@@ -111,12 +113,20 @@ pub(super) fn settle(page: &Page) {
     page[word::REPORTED].store(0, Relaxed);
 }
 
+/// The clock, the processor time of a thread and its switches.
+type Noted = (u64, u64, u64);
+
+fn note(thread: u32) -> Noted {
+    let switches = cause::ask(thread).switches;
+    (monotonic_nanoseconds(), processor_time(thread).unwrap_or(0), switches)
+}
+
 /// A loop as the thread sees it.
 #[derive(Default)]
 struct Watched {
     watch: Watch,
-    /// The clock, the thread's processor time and its switches when nothing had changed first.
-    noted: Option<(u64, u64, u64)>,
+    /// When nothing had changed first.
+    noted: Option<Noted>,
     samples: Vec<Sample>,
     /// With which code it was reported, and not kept back.
     told: Option<&'static str>,
@@ -202,14 +212,19 @@ fn look(
     match watched.watch.look(&Look { now, sequence, phase, begin }, threshold) {
         Act::Nothing => {}
         Act::Note => {
-            let thread = page[word::THREAD].load(Relaxed) as u32;
-            let switches = cause::ask(thread).switches;
-            watched.noted = Some((now, processor_time(thread).unwrap_or(0), switches));
+            watched.noted = Some(note(page[word::THREAD].load(Relaxed) as u32));
         }
         // Whoever wants the GIL now is ended, or stands still for ever: that is no fault.
         Act::Sample { .. } | Act::Over { .. } if is_finalizing() => return false,
         Act::Sample { blocked, report: wanted } => {
-            let sample = sample(page, sequence, phase, blocked, watched.noted, threshold);
+            let noted = *watched.noted.get_or_insert_with(|| {
+                // This thread came late itself, on a busy machine. What the loop's has used since
+                // it began would tell nothing: a moment tells what it does now.
+                let noted = note(page[word::THREAD].load(Relaxed) as u32);
+                thread::sleep(MOMENT);
+                noted
+            });
+            let sample = sample(page, sequence, phase, blocked, noted, threshold);
             let Some(sample) = sample else { return true };
             if !sample.is_debugged() && !is_ours(&sample) {
                 take(number, page, watched, sample, wanted);
@@ -274,7 +289,7 @@ fn sample(
     sequence: u64,
     phase: Phase,
     blocked: u64,
-    noted: Option<(u64, u64, u64)>,
+    (then, used, switches): Noted,
     threshold: u64,
 ) -> Option<Sample> {
     let unchanged = || page[word::SEQUENCE].load(Relaxed) == sequence;
@@ -284,7 +299,6 @@ fn sample(
     let stack = walk::stack(state, until, unchanged);
     let kernel = cause::ask(thread);
     let now = monotonic_nanoseconds();
-    let (then, used, switches) = noted.unwrap_or((now, 0, kernel.switches));
     let spent = Spent {
         // A thread of the parent, in a child that was forked while its loop ran, is not there.
         computed: processor_time(thread)?.saturating_sub(used),
