@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -28,6 +29,9 @@ from support.tls import Tls
 pytest_plugins = ["support.time_limit"]
 
 T = TypeVar("T")
+
+#: Seconds in which a descriptor that is no leak is closed.
+_MOMENT = 1.0
 
 
 class Run(Protocol):
@@ -162,21 +166,26 @@ def open_descriptors(request: pytest.FixtureRequest) -> Iterator[None]:
     before = set(os.listdir("/proc/self/fd"))
     yield
     gc.collect()
-    left = set(os.listdir("/proc/self/fd")) - before
+    # Another thread may have something open for a moment: the one of the diagnostics, say, which
+    # answers whoever looks at all processes.
+    end = time.monotonic() + _MOMENT
+    while (leaked := _opened_since(before)) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not leaked, f"file descriptors left open: {leaked}"
+
+
+def _opened_since(before: set[str]) -> dict[int, str]:
+    """The sockets, pipes and the like that are open now and were not before."""
     names = {}
-    for descriptor in left:
+    for descriptor in set(os.listdir("/proc/self/fd")) - before:
         try:
             names[int(descriptor)] = os.readlink(f"/proc/self/fd/{descriptor}")
         except OSError:
             continue
     # Certificates, sockets of databases and so on come from fixtures of a wider scope, and
     # pytest's capture opens files as it likes.
-    leaked = {
-        fd: name
-        for fd, name in names.items()
-        if name.startswith(("socket:", "pipe:", "anon_inode:"))
-    }
-    assert not leaked, f"file descriptors left open: {leaked}"
+    kinds = ("socket:", "pipe:", "anon_inode:")
+    return {descriptor: name for descriptor, name in names.items() if name.startswith(kinds)}
 
 
 def pytest_configure(config: pytest.Config) -> None:
