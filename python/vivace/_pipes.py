@@ -48,12 +48,16 @@ class _LostOnce:
         _fileno: int
         _loop: Any
         _pipe: Any
+        _read_ready: Any
 
     def _call_connection_lost(self, exc: BaseException | None) -> None:
         if self._pipe is None:
             return
-        # Closed in connection_made(), it is watched only after that.
-        self._loop._remove_reader(self._fileno)
+        # Closed in connection_made(), it is watched only after that. If somebody has closed the
+        # pipe himself, its number may be somebody else's by now.
+        reader, _ = self._loop._watched(self._fileno) or (None, None)
+        if reader is not None and reader._callback == self._read_ready:
+            self._loop._remove_reader(self._fileno)
         super()._call_connection_lost(exc)  # type: ignore[misc]
 
     def _close(self, exc: BaseException | None = None) -> None:

@@ -11,6 +11,7 @@ import tty
 
 import pytest
 from support.cancelling import cancel_after
+from support.patience import SECONDS
 
 
 class ReadRecorder(asyncio.Protocol):
@@ -638,5 +639,32 @@ def test_a_second_transport_for_one_descriptor(run):
             assert await protocol.received(5) == b"hello"
             transport.close()
             await protocol.lost
+
+    run(main())
+
+
+def test_the_number_of_a_pipe_that_its_owner_closes_is_somebody_elses(run):
+    """The end is told later; who has got the number by then is watched all the same."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        number, other = os.pipe()
+        file = os.fdopen(number, "rb", 0)
+        transport, protocol = await loop.connect_read_pipe(ReadRecorder, file)
+        near, far = socket.socketpair()
+        transport.close()
+        file.close()
+        received = loop.create_future()
+        os.dup2(near.fileno(), number)
+        loop.add_reader(number, lambda: received.done() or received.set_result(None))
+        await protocol.lost
+        far.send(b"x")
+        async with asyncio.timeout(SECONDS):
+            await received
+        assert loop.remove_reader(number)
+        for descriptor in (number, other):
+            os.close(descriptor)
+        near.close()
+        far.close()
 
     run(main())
