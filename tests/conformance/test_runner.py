@@ -72,9 +72,9 @@ def test_what_goes_wrong_costs_one_test(loop: str, status: str, words: str) -> N
 def test_what_passes_alone_is_flaky() -> None:
     code, output, result = run("tests.conformance.broken_loops:Flaky", "-k", "test_pep492.Cor")
     assert code == 0, output
-    flaky = [row for row in result["tests"] if row.get("flaky")]
-    assert flaky
-    assert all("no more today" in row["detail"] for row in flaky)
+    # On a busy machine others may be, too.
+    flaky = [row["detail"] for row in result["tests"] if row.get("flaky")]
+    assert any("no more today" in detail for detail in flaky), flaky
 
 
 def test_a_crash_at_exit_is_a_failure() -> None:
