@@ -222,7 +222,7 @@ class TestBlocked:
     def test_the_request_is_named(self, serve: Serve) -> None:
         service = serve(PLAIN)
         assert service.server.get("/block/a%20b?token=secret").status == 200
-        finding = service.only("V101", state="blocked")
+        finding = service.only("V101", state="blocked", file=str(service.path))
         assert finding["line"] == service.line("block")
         request = finding["request"]
         assert request.pop("seconds") >= 0.1
@@ -247,13 +247,16 @@ class TestBlocked:
     def test_a_task_that_the_request_has_made(self, serve: Serve) -> None:
         service = serve(PLAIN)
         assert service.server.get("/child").status == 200
-        assert service.only("V101", state="blocked")["request"]["path"] == "/child"
+        assert (
+            service.only("V101", state="blocked", file=str(service.path))["request"]["path"]
+            == "/child"
+        )
 
     def test_the_route_of_fastapi(self, serve: Serve) -> None:
         pytest.importorskip("fastapi")
         service = serve(FASTAPI)
         assert service.server.get("/api/blocking/7").status == 200
-        finding = service.only("V101", state="blocked")
+        finding = service.only("V101", state="blocked", file=str(service.path))
         request = finding["request"]
         assert (request["route"], request["endpoint"]) == ("/api/blocking/{number}", "blocking")
         assert (request["path"], finding["line"]) == ("/api/blocking/7", service.line("block"))
@@ -262,7 +265,7 @@ class TestBlocked:
         service = serve(PLAIN, "--http2")
         with Http2Wire.connect(service.server) as wire:
             assert wire.get("/block").status == 200
-        request = service.only("V101", state="blocked")["request"]
+        request = service.only("V101", state="blocked", file=str(service.path))["request"]
         assert (request["path"], request["protocol"]) == ("/block", "HTTP/2")
 
     def test_websockets(self, serve: Serve) -> None:
@@ -271,7 +274,7 @@ class TestBlocked:
             socket = WebSocket.open(wire, "/feed")
             socket.send_text("go")
             assert socket.receive_text() == "done"
-        request = service.only("V101", state="blocked")["request"]
+        request = service.only("V101", state="blocked", file=str(service.path))["request"]
         assert (request["method"], request["path"]) == ("WEBSOCKET", "/feed")
         assert request["protocol"] == "WebSocket over HTTP/1.1"
         assert service.findings("V130") == []
@@ -334,7 +337,7 @@ class TestSlow:
         shares = service.only("V130")["time"]
         assert shares["queued"] >= 0.35, shares
         # It was a callback that blocked, and not a task of the request.
-        assert "request" not in service.only("V101", state="blocked")
+        assert "request" not in service.only("V101", state="blocked", file=str(service.path))
 
     def test_fastapi_runs_functions_in_threads(self, serve: Serve) -> None:
         pytest.importorskip("fastapi")
