@@ -235,7 +235,10 @@ fn see_tell(task: &Bound<'_, PyAny>, what: u8) -> PyResult<bool> {
 }
 
 /// Shows the pending tasks of a loop, until `each` says no.
-fn for_each_of(event_loop: &Instance<Loop>, mut each: impl FnMut(&Instance<Task>) -> bool) {
+pub(super) fn for_each_of(
+    event_loop: &Instance<Loop>,
+    mut each: impl FnMut(&Instance<Task>) -> bool,
+) {
     registry::for_each(|object| match object.downcast::<Task>() {
         Some(task) if task.core().is_of(event_loop) => each(task),
         _ => true,

@@ -16,9 +16,10 @@ use vivace_see::requests::{self, Division};
 use vivace_sys::clock::{monotonic_nanoseconds, ticks};
 
 use super::blocked::{is_of_program, seconds, shown_path};
+use super::lost::for_each_of;
 use super::{report, reporter, request};
 use crate::event_loop::Loop;
-use crate::ffi::{Instance, Object, Owned, Result, code, registry, suspended, text};
+use crate::ffi::{Instance, Object, Owned, Result, code, suspended, text};
 use crate::task::Task;
 
 /// So many times over the limit, a request without an answer hangs.
@@ -152,14 +153,11 @@ pub(super) fn look(event_loop: &Instance<Loop>) {
     }
     // Of the tasks of a request the eldest, which is its application's, comes last.
     let mut tasks: HashMap<u64, (Owned, u64)> = HashMap::new();
-    registry::for_each(|object| {
-        let task = object.downcast::<Task>().filter(|task| task.core().is_of(event_loop));
-        if let Some(task) = task.filter(|task| hanging.contains(&task.see.request())) {
+    for_each_of(event_loop, |task| {
+        if hanging.contains(&task.see.request()) {
             if let Some(coroutine) = task.coroutine() {
-                tasks.insert(
-                    task.see.request(),
-                    (coroutine, now.saturating_sub(task.see.ready_since())),
-                );
+                let rested = now.saturating_sub(task.see.ready_since());
+                tasks.insert(task.see.request(), (coroutine, rested));
             }
         }
         true
