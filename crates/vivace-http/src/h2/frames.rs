@@ -16,12 +16,15 @@ use super::PREFACE;
 const HEAD: usize = 9;
 const SETTING: usize = 6;
 
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
 const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
 
 const INITIAL_WINDOW_SIZE: u16 = 4;
@@ -123,8 +126,8 @@ impl Frames {
 /// RST_STREAM (which is counted with its stream), GOAWAY, WINDOW_UPDATE and CONTINUATION.
 fn is_overhead(kind: u8, length: usize) -> bool {
     match kind {
-        0 => length == 0,
-        1 | 3 | 7 | 8 | 9 => false,
+        DATA => length == 0,
+        HEADERS | RST_STREAM | GOAWAY | WINDOW_UPDATE | CONTINUATION => false,
         _ => true,
     }
 }
