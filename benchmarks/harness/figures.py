@@ -11,7 +11,7 @@ class Ratio:
     """How many times one thing takes what another takes.
 
     Attributes:
-        value: Quotient of the medians.
+        value: Median of the quotients of single rounds.
         low: Smallest quotient of a single round.
         high: Largest quotient of a single round.
     """
@@ -24,8 +24,7 @@ class Ratio:
 def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Ratio:
     """Returns the ratio of two series; samples at the same place were measured side by side."""
     quotients = [above / below for above, below in zip(numerators, denominators, strict=True)]
-    value = median(numerators) / median(denominators)
-    return Ratio(value, min(quotients), max(quotients))
+    return Ratio(median(quotients), min(quotients), max(quotients))
 
 
 def median(samples: Sequence[float]) -> float:

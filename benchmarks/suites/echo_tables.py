@@ -3,7 +3,7 @@
 from typing import Any
 
 from harness import targets
-from harness.figures import geometric_mean, median, relative_spread
+from harness.figures import geometric_mean, median, ratio, relative_spread
 from harness.table import Table
 
 from .traffic import LIMIT, TCP, Traffic
@@ -31,7 +31,7 @@ def _table(traffic: Traffic, record: dict[str, Any], interface: str) -> Table:
             samples = _samples(rounds, cell, f"{loop}/{interface}")
             text = f"{median(samples):.1f}" if samples else "–"
             if samples and limit:
-                fractions[loop].append(median(limit) / median(samples))
+                fractions[loop].append(ratio(limit, samples).value)
                 text += f" ({fractions[loop][-1]:.2f})"
             row.append(text)
         table.rows.append(row)
@@ -89,7 +89,7 @@ def _compare(
         mine = _samples(rounds, cell, f"{subject}/{interface}")
         its = _samples(rounds, cell, f"{peer}/{interface}")
         if mine and its:
-            times[cell] = median(its) / median(mine)
+            times[cell] = ratio(its, mine).value
     if not times:
         return []
     behind = [cell for cell, value in times.items() if value < 1]

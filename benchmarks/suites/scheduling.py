@@ -1,7 +1,9 @@
 """Scheduling: what a callback, a timer, a task, a future and a wake-up cost.
 
-One process for each loop and round runs every benchmark of `workers/scheduling/`. CPU time of the
-process per operation, elapsed time where two threads work together.
+Each benchmark of `workers/scheduling/` runs in a process of its own, on one loop right after the
+other: what slows the machine for a second slows all loops in this benchmark, and not another
+benchmark of one loop. CPU time of the process per operation, elapsed time where two threads work
+together.
 """
 
 from typing import Any
@@ -17,24 +19,29 @@ from harness.worker import WorkerError, run_worker
 NAME = "scheduling"
 TITLE = "Scheduling"
 
+# Turns through all loops for each round of the plan: 15 in a full run.
+_TURNS = 3
+
 # The peers whose ratios get a column of their own.
 _COMPARED = (STANDARD, "uvloop", "zuvloop")
 
 
 def measure(environment: Environment, plan: Plan) -> dict[str, Any]:
     """Returns the figures of every round, by loop and benchmark."""
+    names = run_worker(environment.python, "measure_scheduling.py", "--list", limit=60)
     rounds = []
-    for number in range(plan.rounds):
-        figures = {}
-        for loop in rotated(list(environment.loops), number):
-            if loop in environment.left_out:
-                continue
-            try:
-                figures[loop] = run_worker(
-                    environment.python, "measure_scheduling.py", loop, limit=300
-                )
-            except WorkerError as error:
-                environment.left_out[loop] = str(error)
+    for number in range(plan.rounds * _TURNS):
+        figures: dict[str, dict[str, Any]] = {loop: {} for loop in environment.loops}
+        for step, name in enumerate(names):
+            for loop in rotated(list(environment.loops), number + step):
+                if loop in environment.left_out:
+                    continue
+                try:
+                    figures[loop] |= run_worker(
+                        environment.python, "measure_scheduling.py", loop, name, limit=60
+                    )
+                except WorkerError as error:
+                    environment.left_out[loop] = f"{name}: {error}"
         rounds.append(figures)
     return {"rounds": rounds}
 
@@ -42,7 +49,7 @@ def measure(environment: Environment, plan: Plan) -> dict[str, Any]:
 def tables(record: dict[str, Any]) -> list[Table]:
     """Returns the table of nanoseconds and ratios."""
     rounds, subject = record["data"]["rounds"], record["subject"]
-    loops = [loop for loop in record["loops"] if all(loop in figures for figures in rounds)]
+    loops = [loop for loop in record["loops"] if all(figures.get(loop) for figures in rounds)]
     compared = [loop for loop in _COMPARED if loop in loops and loop != subject]
     show_targets = subject == "vivace"
     table = Table(
@@ -83,8 +90,8 @@ def tables(record: dict[str, Any]) -> list[Table]:
         row += [f"{targets.SCHEDULING_MEAN:.1f}", "yes" if reached else "no"]
     table.rows.append(row)
     table.remarks.append(
-        f"Median of {len(rounds)} rounds, one process for each loop and round. CPU time of the "
-        "process; * elapsed time, where two threads work together."
+        f"Median of {len(rounds)} rounds, one process for each loop, benchmark and round. CPU time "
+        "of the process; * elapsed time, where two threads work together."
     )
     if spreads:
         table.remarks.append(

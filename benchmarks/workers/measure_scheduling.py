@@ -1,10 +1,12 @@
-"""Measures every scheduling benchmark once on one loop, in this process.
+"""Measures scheduling benchmarks once on one loop, in this process.
 
     python measure_scheduling.py LOOP [BENCHMARK ...]
+    python measure_scheduling.py --list
 
-Started by `suites/scheduling.py`, once for each loop and round. Prints one line of JSON: what each
-benchmark means, the clock that counts, and nanoseconds per operation by clock. The line on
-standard error says which benchmark is on its way, for whoever has to end this process.
+Started by `suites/scheduling.py`, once for each loop, benchmark and round. Prints one line of JSON:
+what each benchmark means, the clock that counts, and nanoseconds per operation by clock; or the
+names of all benchmarks. The line on standard error says which benchmark is on its way, for whoever
+has to end this process.
 """
 
 import asyncio
@@ -46,6 +48,9 @@ def measure(bench: Benchmark, package: str) -> dict[str, object]:
 def main() -> None:
     """Measures the benchmarks named on the command line, or all of them."""
     package, *names = sys.argv[1:]
+    if package == "--list":
+        print(json.dumps([bench.name for bench in BENCHMARKS]))
+        return
     chosen = [bench for bench in BENCHMARKS if not names or bench.name in names]
     figures = {}
     for bench in chosen:
