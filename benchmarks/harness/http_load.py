@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from .checkout import ROOT, WORKERS
+from .echo_load import LoadError, exchange
 from .environment import PreparationError
 from .http_servers import Server, ServerError
 from .placement import CLIENT_CPU, children_on
@@ -97,28 +98,11 @@ def websocket(
     line = [str(binaries / "echo-load"), "--connect", f"tcp:127.0.0.1:{server.port}"]
     line += ["--websocket", path, "--connections", str(CONNECTIONS), "--size", str(size)]
     line += ["--warmup", str(warmup), "--seconds", str(seconds), "--messages", "1000000"]
-    with children_on(CLIENT_CPU):
-        client = subprocess.Popen(
-            line,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    with client:
-        assert client.stdin is not None and client.stdout is not None
-        assert client.stderr is not None
-        if client.stdout.readline() == "ready\n":
-            before = server.cpu_seconds()
-            client.stdin.write("\n")
-            client.stdin.flush()
-            output = client.stdout.readline()
-            if output:
-                cpu = server.cpu_seconds() - before
-                seen: dict[str, float] = json.loads(output)
-                return seen | {"requests": seen["messages"], "cpu_us": cpu * 1e6 / seen["messages"]}
-        lines = client.stderr.read().strip().splitlines()
-        raise ServerError(lines[-1] if lines else "the load generator ended without a word")
+    try:
+        seen = exchange(line, server.cpu_seconds)
+    except LoadError as error:
+        raise ServerError(str(error)) from None
+    return seen | {"requests": seen["messages"]}
 
 
 def _run(line: list[str]) -> str:

@@ -6,7 +6,6 @@ processor, the load generator has the other. A server's CPU clock is read by the
 its process, while nothing is on its way.
 """
 
-import json
 import subprocess
 import tempfile
 import time
@@ -17,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.checkout import WORKERS
+from harness.echo_load import LoadError, exchange
 from harness.environment import Environment, build_native
-from harness.placement import CLIENT_CPU, SERVER_CPU, children_on
+from harness.placement import SERVER_CPU, children_on
 from harness.plan import Plan
 from harness.rounds import rotated
 
@@ -132,8 +132,10 @@ def _round(
         for step, cell in enumerate(ground.traffic.cells):
             for server in rotated(servers, step):
                 try:
-                    figures[cell][server.name] = _exchange(ground, server, cell)
-                except ServerError as error:
+                    figures[cell][server.name] = exchange(
+                        ground.client_command(server, cell), server.cpu_seconds
+                    )
+                except LoadError as error:
                     failed.setdefault(f"{server.name}, {cell}", str(error))
     return figures
 
@@ -159,31 +161,6 @@ def _started(ground: Ground, name: str) -> Iterator[Server]:
             yield Server(name, process, said[1])
         finally:
             process.kill()
-
-
-def _exchange(ground: Ground, server: Server, cell: str) -> dict[str, float]:
-    """Sends to one server; returns CPU microseconds per message and what the client saw."""
-    with children_on(CLIENT_CPU):
-        client = subprocess.Popen(
-            ground.client_command(server, cell),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    with client:
-        assert client.stdin is not None and client.stdout is not None
-        assert client.stderr is not None
-        if client.stdout.readline() == "ready\n":
-            before = server.cpu_seconds()
-            client.stdin.write("\n")
-            client.stdin.flush()
-            line = client.stdout.readline()
-            if line:
-                cpu = server.cpu_seconds() - before
-                seen: dict[str, float] = json.loads(line)
-                return seen | {"cpu_us": cpu * 1e6 / seen["messages"]}
-        raise ServerError(_last_line(client.stderr.read()))
 
 
 def _file_name(server: str) -> str:
