@@ -3,6 +3,8 @@
 //!
 //! A name is compared without regard to case and kept as it was sent.
 
+use crate::byte_class::alphanumeric_and;
+
 /// One field line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header<'a> {
@@ -20,23 +22,7 @@ impl Header<'_> {
     }
 }
 
-const fn token_bytes() -> [bool; 256] {
-    let mut table = [false; 256];
-    let punctuation = b"!#$%&'*+-.^_`|~";
-    let mut i = 0;
-    while i < 256 {
-        table[i] = (i as u8).is_ascii_alphanumeric();
-        i += 1;
-    }
-    let mut i = 0;
-    while i < punctuation.len() {
-        table[punctuation[i] as usize] = true;
-        i += 1;
-    }
-    table
-}
-
-static TOKEN: [bool; 256] = token_bytes();
+static TOKEN: [bool; 256] = alphanumeric_and(b"!#$%&'*+-.^_`|~");
 
 /// Whether `byte` may stand in a token, such as a method or the name of a field.
 #[must_use]

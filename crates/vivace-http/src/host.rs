@@ -1,5 +1,7 @@
 //! `uri-host [ ":" port ]` (RFC 3986, section 3.2), as in the Host field and in request targets.
 
+use crate::byte_class::alphanumeric_and;
+
 /// Whether a port must, may or must not follow the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {
@@ -9,24 +11,8 @@ pub enum Port {
     Required,
 }
 
-const fn reg_name_bytes() -> [bool; 256] {
-    let mut table = [false; 256];
-    // unreserved and sub-delims; "%" comes with two hexadecimal digits.
-    let punctuation = b"-._~!$&'()*+,;=";
-    let mut i = 0;
-    while i < 256 {
-        table[i] = (i as u8).is_ascii_alphanumeric();
-        i += 1;
-    }
-    let mut i = 0;
-    while i < punctuation.len() {
-        table[punctuation[i] as usize] = true;
-        i += 1;
-    }
-    table
-}
-
-static REG_NAME: [bool; 256] = reg_name_bytes();
+// unreserved and sub-delims; "%" comes with two hexadecimal digits.
+static REG_NAME: [bool; 256] = alphanumeric_and(b"-._~!$&'()*+,;=");
 
 /// Whether `value` is a host with a port, as the grammar has it. The host may be empty.
 #[must_use]

@@ -20,6 +20,7 @@
 #![warn(missing_docs)]
 
 pub mod access_log;
+mod byte_class;
 pub mod date;
 pub mod field;
 pub mod h1;
