@@ -74,6 +74,19 @@ def pytest_in(folder, name, hook):
     return done.stdout + done.stderr
 
 
+def policy_hook(loop_name):
+    """The conftest that sets the policy of that package."""
+    policy = (
+        "asyncio.DefaultEventLoopPolicy" if loop_name == "asyncio" else "vivace.EventLoopPolicy"
+    )
+    return (
+        f"import pytest, {loop_name}\n"
+        "@pytest.fixture(scope='session')\n"
+        "def event_loop_policy():\n"
+        f"    return {policy}()\n"
+    )
+
+
 def test_by_loop_factory(loop_name, tmp_path):
     import pytest_asyncio.plugin
 
@@ -85,29 +98,12 @@ def test_by_loop_factory(loop_name, tmp_path):
             f"    return {{'it': {factory}}}\n"
         )
     else:
-        policy = (
-            "asyncio.DefaultEventLoopPolicy" if loop_name == "asyncio" else "vivace.EventLoopPolicy"
-        )
-        hook = (
-            f"import pytest, {loop_name}\n"
-            "@pytest.fixture(scope='session')\n"
-            "def event_loop_policy():\n"
-            f"    return {policy}()\n"
-        )
+        hook = policy_hook(loop_name)
     output = pytest_in(tmp_path, loop_name, hook)
     assert "1 failed, 4 passed" in output, output
     assert "ZeroDivisionError" in output
 
 
 def test_by_policy(loop_name, tmp_path):
-    policy = (
-        "asyncio.DefaultEventLoopPolicy" if loop_name == "asyncio" else "vivace.EventLoopPolicy"
-    )
-    hook = (
-        f"import pytest, {loop_name}\n"
-        "@pytest.fixture(scope='session')\n"
-        "def event_loop_policy():\n"
-        f"    return {policy}()\n"
-    )
-    output = pytest_in(tmp_path, loop_name, hook)
+    output = pytest_in(tmp_path, loop_name, policy_hook(loop_name))
     assert "1 failed, 4 passed" in output, output
