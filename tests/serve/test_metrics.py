@@ -87,6 +87,12 @@ def test_several_workers(start_server) -> None:
 
     # A worker that has no time to answer within a scrape is counted as it was before.
     within(lambda: told() == (20, 2), "the numbers of both workers")
+    # Shares of time cannot be added: one for each worker.
+    shares = re.findall(
+        r'^asyncio_eventloop_utilization_ratio\{pid="\d+"\} (\S+)$', ask(port, "/metrics")[1], re.M
+    )
+    assert len(shares) == 2
+    assert all(0 <= float(share) <= 1 for share in shares)
 
 
 def test_an_address_that_is_taken(launch_server) -> None:

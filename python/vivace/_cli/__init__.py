@@ -17,6 +17,7 @@ COMMANDS = {
     "top": "show what the loops and tasks of a process do, live",
     "ps": "print the tasks of a process, as a tree of who waits for whom",
     "doctor": "say what is wrong with a process, also with one that was killed",
+    "metrics": "print the numbers of a process, or of all together, for Prometheus",
     "explain": "tell what the code of a finding means",
 }
 

@@ -42,7 +42,8 @@ pub struct Family {
 pub enum Kind {
     /// Only ever rises; those of several processes are added.
     Counter,
-    /// Goes up and down. One sample for each process, which tells them apart by a label `pid`.
+    /// Goes up and down. What cannot be added over processes has a label `pid` that tells them
+    /// apart.
     Gauge,
     /// How values are distributed; those of several processes are added.
     Histogram,
@@ -100,8 +101,8 @@ impl Family {
 }
 
 impl Snapshot {
-    /// Adds the numbers of other processes: counters and histograms are summed, gauges stand side
-    /// by side.
+    /// Adds the numbers of other processes: samples of the same labels are summed, the others stand
+    /// side by side.
     pub fn merge(&mut self, other: Self) {
         self.processes.extend(other.processes);
         for family in other.families {

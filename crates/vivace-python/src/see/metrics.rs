@@ -1,21 +1,21 @@
 //! The numbers of the loops among the metrics: for `vivace.metrics_text()`, for the server's
-//! `/metrics`, for OpenTelemetry.
+//! `/metrics`, for OpenTelemetry, and of other processes for `vivace metrics`.
 //!
 //! Nothing is counted for them: they are read from the pages that the probes write. Findings are
 //! counted as they are reported.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Mutex, PoisonError};
 
 use pyo3::prelude::*;
 use vivace_http::metrics::{Family, Kind, Snapshot, Source, Value, exposition};
-use vivace_see::catalog::ENTRIES;
 use vivace_see::finding::{Finding, Origin};
-use vivace_see::live::{Cause, Kind as Runs, Page, count_shared, word};
+use vivace_see::live::{Cause, Kind as Runs, count_shared, word};
 use vivace_see::report::{Listener, Reporter};
+use vivace_see::ring::layout::COUNTED;
 
 use super::lost::loop_of;
-use super::{live, settings};
+use super::{live, ring, settings};
 
 const CAUSES: [Cause; 8] = [
     Cause::Unknown,
@@ -34,16 +34,13 @@ const FIRST_BUCKET: usize = 10;
 const LAST_BUCKET: usize = 36;
 const BUCKET_STEP: usize = 2;
 
-/// Findings by the place of their code in the catalog; repetitions that were kept back are counted
-/// with the next that is reported.
-static FOUND: [AtomicU64; ENTRIES.len()] = [const { AtomicU64::new(0) }; ENTRIES.len()];
-
 struct Counting;
 
 impl Listener for Counting {
     fn found(&self, finding: &Finding, origin: &Origin, _json: &str) {
-        if let Some(place) = ENTRIES.iter().position(|entry| entry.code == finding.code) {
-            FOUND[place].fetch_add(1 + origin.suppressed, Relaxed);
+        // Repetitions that were kept back are counted with the next that is reported.
+        if let Some(place) = COUNTED.iter().position(|code| *code == finding.code) {
+            ring::found()[place].fetch_add(1 + origin.suppressed, Relaxed);
         }
     }
 }
@@ -53,55 +50,103 @@ pub(super) fn count_findings(reporter: &Reporter) {
     reporter.listen(Box::new(Counting));
 }
 
-fn found(code: &str) -> u64 {
-    let place = ENTRIES.iter().position(|entry| entry.code == code);
-    place.map_or(0, |place| FOUND[place].load(Relaxed))
-}
-
 /// Busy and counted time at the last look, for the utilisation since then.
 static LAST: Mutex<[(u64, u64); live::PLACES]> = Mutex::new([(0, 0); live::PLACES]);
 
-/// One number, with a label of its own besides that of the loop.
-type Told = (Option<(&'static str, &'static str)>, Value);
+/// One loop, of this process or another.
+pub(super) struct Numbers {
+    /// Its place among those of its process.
+    pub(super) number: usize,
+    /// Its page.
+    pub(super) words: Vec<u64>,
+    /// The share of the time in which it was busy.
+    pub(super) utilisation: f64,
+}
 
-/// What is told of the loops of this process.
+impl Numbers {
+    fn at(&self, place: usize) -> u64 {
+        self.words.get(place).copied().unwrap_or(0)
+    }
+}
+
+/// One process: its loops, and the findings that are counted.
+pub(super) struct Told {
+    /// The loops.
+    pub(super) loops: Vec<Numbers>,
+    /// How many findings there were of each code of [`COUNTED`].
+    pub(super) found: Vec<u64>,
+}
+
+/// What tells samples apart that are not to be added.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Labels<'a> {
+    /// Of loops: their numbers.
+    pub(super) by_loop: bool,
+    /// Of what cannot be added over processes: the number of this one.
+    pub(super) pid: Option<&'a str>,
+}
+
+/// One number, with a label of its own besides that of the loop.
+type Labelled = (Option<(&'static str, &'static str)>, Value);
+
+/// What is told of the loops of this process, beside other processes that are told of.
 pub(crate) struct Loops;
 
 impl Source for Loops {
     fn collect(&self, families: &mut Vec<Family>) {
-        if !settings().is_on() {
-            return;
-        }
-        let pages = live::pages();
-        for &(kind, name, help, read) in FAMILIES {
-            let mut family = Family::new(kind, name, help);
-            for (number, page) in &pages {
-                let number_text = number.to_string();
-                for (label, value) in read(*number, page) {
-                    let mut labels: Vec<(&str, &str)> = label.into_iter().collect();
-                    if pages.len() > 1 {
-                        labels.push(("loop", &number_text));
-                    }
-                    family.push(&labels, value);
-                }
-            }
-            families.push(family);
-        }
-        for (name, help, code) in FINDINGS {
-            let value = Value::Whole(found(code));
-            families.push(Family::new(Kind::Counter, name, help).with(&[], value));
-        }
+        let pid = std::process::id().to_string();
+        collect_own(families, Some(&pid));
     }
 }
 
-type Definition = (Kind, &'static str, &'static str, fn(usize, &Page) -> Vec<Told>);
+fn collect_own(families: &mut Vec<Family>, pid: Option<&str>) {
+    if !settings().is_on() {
+        return;
+    }
+    let pages = live::pages().into_iter();
+    let loops: Vec<Numbers> = pages
+        .map(|(number, page)| {
+            let words: Vec<u64> = page.iter().map(|word| word.load(Relaxed)).collect();
+            Numbers { number, utilisation: utilisation(number, &words), words }
+        })
+        .collect();
+    let found = ring::found().iter().map(|count| count.load(Relaxed)).collect();
+    let labels = Labels { by_loop: loops.len() > 1, pid };
+    families.extend(collect(&Told { loops, found }, labels));
+}
+
+/// All metrics of one process.
+pub(super) fn collect(process: &Told, labels: Labels<'_>) -> Vec<Family> {
+    let mut families = Vec::new();
+    for &(kind, name, help, read) in FAMILIES {
+        let mut family = Family::new(kind, name, help);
+        // A sum of shares would be none.
+        let pid = labels.pid.filter(|_| name.ends_with("_ratio"));
+        for event_loop in &process.loops {
+            let number = event_loop.number.to_string();
+            for (label, value) in read(event_loop) {
+                let mut own: Vec<(&str, &str)> = label.into_iter().collect();
+                own.extend(labels.by_loop.then_some(("loop", number.as_str())));
+                own.extend(pid.map(|pid| ("pid", pid)));
+                family.push(&own, value);
+            }
+        }
+        families.push(family);
+    }
+    for ((name, help), count) in FINDINGS.into_iter().zip(&process.found) {
+        families.push(Family::new(Kind::Counter, name, help).with(&[], Value::Whole(*count)));
+    }
+    families
+}
+
+type Definition = (Kind, &'static str, &'static str, fn(&Numbers) -> Vec<Labelled>);
 
 const FAMILIES: &[Definition] = &[
     (
         Kind::Counter,
         "asyncio_eventloop_time_seconds_total",
         "Time of the loop's thread by what it did.",
-        |_, page| {
+        |page| {
             [
                 ("busy", word::BUSY),
                 ("idle", word::IDLE),
@@ -116,25 +161,25 @@ const FAMILIES: &[Definition] = &[
         Kind::Gauge,
         "asyncio_eventloop_utilization_ratio",
         "Share of the time since the last look in which the loop was busy.",
-        |number, page| vec![(None, Value::Number(utilisation(number, page)))],
+        |event_loop| vec![(None, Value::Number(event_loop.utilisation))],
     ),
     (
         Kind::Histogram,
         "asyncio_eventloop_delay_seconds",
         "How long tasks were ready before they ran.",
-        |_, page| vec![(None, histogram(page, word::DELAYS, page[word::DELAY_SUM].load(Relaxed)))],
+        |page| vec![(None, histogram(page, word::DELAYS, page.at(word::DELAY_SUM)))],
     ),
     (
         Kind::Histogram,
         "asyncio_eventloop_callback_duration_seconds",
         "How long callbacks and steps of tasks ran.",
-        |_, page| vec![(None, histogram(page, word::DURATIONS, page[word::BUSY].load(Relaxed)))],
+        |page| vec![(None, histogram(page, word::DURATIONS, page.at(word::BUSY)))],
     ),
     (
         Kind::Counter,
         "asyncio_eventloop_blocks_total",
         "How often the loop was blocked, by the cause.",
-        |_, page| {
+        |page| {
             let told = |cause: Cause| {
                 let at = word::BLOCKS + cause as usize;
                 (Some(("cause", cause.name())), whole(page, at))
@@ -146,44 +191,44 @@ const FAMILIES: &[Definition] = &[
         Kind::Histogram,
         "asyncio_eventloop_block_duration_seconds",
         "How long the loop was blocked.",
-        |_, page| {
-            let sum = page[word::BLOCK_SUM].load(Relaxed);
+        |page| {
+            let sum = page.at(word::BLOCK_SUM);
             vec![(None, histogram(page, word::BLOCK_DURATIONS, sum))]
         },
     ),
-    (Kind::Counter, "asyncio_eventloop_iterations_total", "Turns of the loop.", |_, page| {
+    (Kind::Counter, "asyncio_eventloop_iterations_total", "Turns of the loop.", |page| {
         vec![(None, whole(page, word::ITERATIONS))]
     }),
     (
         Kind::Gauge,
         "asyncio_eventloop_ready_count",
         "Callbacks that were ready when the last turn began.",
-        |_, page| vec![(None, whole(page, word::READY))],
+        |page| vec![(None, whole(page, word::READY))],
     ),
-    (Kind::Gauge, "asyncio_eventloop_timer_count", "Timers that are held.", |_, page| {
+    (Kind::Gauge, "asyncio_eventloop_timer_count", "Timers that are held.", |page| {
         vec![(None, whole(page, word::TIMERS))]
     }),
-    (Kind::Gauge, "asyncio_eventloop_fd_count", "Descriptors that are watched.", |_, page| {
+    (Kind::Gauge, "asyncio_eventloop_fd_count", "Descriptors that are watched.", |page| {
         vec![(None, whole(page, word::DESCRIPTORS))]
     }),
     (
         Kind::Gauge,
         "asyncio_executor_thread_count",
         "Threads of the default executor and of anyio.",
-        |_, page| executors(page, 0),
+        |page| executors(page, 0),
     ),
     (
         Kind::Gauge,
         "asyncio_executor_queue_count",
         "Jobs that wait for a thread of the executor.",
-        |_, page| executors(page, 1),
+        |page| executors(page, 1),
     ),
     (
         Kind::Histogram,
         "asyncio_executor_wait_duration_seconds",
         "How long calls for a thread of a ThreadPoolExecutor waited for one.",
-        |_, page| {
-            let sum = page[word::EXECUTOR_WAIT_SUM].load(Relaxed);
+        |page| {
+            let sum = page.at(word::EXECUTOR_WAIT_SUM);
             let waits = histogram(page, word::EXECUTOR_WAITS, sum);
             vec![(Some(("executor", "default")), waits)]
         },
@@ -192,13 +237,13 @@ const FAMILIES: &[Definition] = &[
         Kind::Gauge,
         "asyncio_task_count",
         "Tasks that have not ended: the one that runs, those that are queued, the others.",
-        |_, page| {
+        |page| {
             let ended = [word::ENDED_OK, word::ENDED_ERROR, word::ENDED_CANCELLED];
-            let ended: u64 = ended.iter().map(|&at| page[at].load(Relaxed)).sum();
-            let live = page[word::CREATED].load(Relaxed).saturating_sub(ended);
-            let runs = Runs::of(page[word::KIND].load(Relaxed)) == Runs::Step;
+            let ended: u64 = ended.iter().fold(0, |sum: u64, &at| sum.saturating_add(page.at(at)));
+            let live = page.at(word::CREATED).saturating_sub(ended);
+            let runs = Runs::of(page.at(word::KIND)) == Runs::Step;
             let running = u64::from(runs).min(live);
-            let ready = page[word::READY_TASKS].load(Relaxed).min(live - running);
+            let ready = page.at(word::READY_TASKS).min(live - running);
             let state = |name| Some(("state", name));
             vec![
                 (state("running"), Value::Whole(running)),
@@ -211,62 +256,62 @@ const FAMILIES: &[Definition] = &[
         Kind::Gauge,
         "asyncio_task_deadlocked",
         "Tasks that wait for each other in a circle.",
-        |_, page| vec![(None, whole(page, word::DEADLOCKED))],
+        |page| vec![(None, whole(page, word::DEADLOCKED))],
     ),
-    (Kind::Counter, "asyncio_task_created_total", "Tasks that were made.", |_, page| {
+    (Kind::Counter, "asyncio_task_created_total", "Tasks that were made.", |page| {
         vec![(None, whole(page, word::CREATED))]
     }),
-    (Kind::Counter, "asyncio_task_completed_total", "Tasks that have ended, by how.", |_, page| {
+    (Kind::Counter, "asyncio_task_completed_total", "Tasks that have ended, by how.", |page| {
         [("ok", word::ENDED_OK), ("error", word::ENDED_ERROR), ("cancelled", word::ENDED_CANCELLED)]
             .map(|(outcome, at)| (Some(("outcome", outcome)), whole(page, at)))
             .into()
     }),
 ];
 
-/// What findings are counted as.
-const FINDINGS: [(&str, &str, &str); 3] = [
+/// What findings are counted as: in the order of [`COUNTED`].
+const FINDINGS: [(&str, &str); COUNTED.len()] = [
     (
         "asyncio_task_unobserved_errors_total",
         "Tasks that failed and whose failure nobody had looked at.",
-        "V202",
     ),
-    ("asyncio_task_orphaned_total", "Tasks that nobody can wake.", "V203"),
-    ("asyncio_coroutine_unawaited_total", "Coroutines that were never awaited.", "V201"),
+    ("asyncio_task_orphaned_total", "Tasks that nobody can wake."),
+    ("asyncio_coroutine_unawaited_total", "Coroutines that were never awaited."),
 ];
 
-fn whole(page: &Page, at: usize) -> Value {
-    Value::Whole(page[at].load(Relaxed))
+fn whole(page: &Numbers, at: usize) -> Value {
+    Value::Whole(page.at(at))
 }
 
 /// Of both executors: 0 for the threads, 1 for the jobs that wait.
-fn executors(page: &Page, which: usize) -> Vec<Told> {
+fn executors(page: &Numbers, which: usize) -> Vec<Labelled> {
     let told = |name, at: usize| (Some(("executor", name)), whole(page, at + which));
     vec![told("default", word::EXECUTOR), told("anyio", word::ANYIO)]
 }
 
-fn seconds(page: &Page, at: usize) -> Value {
-    Value::Number(page[at].load(Relaxed) as f64 / 1e9)
+fn seconds(page: &Numbers, at: usize) -> Value {
+    Value::Number(page.at(at) as f64 / 1e9)
 }
 
-fn histogram(page: &Page, first: usize, sum: u64) -> Value {
-    let bucket = |at: usize| page[first + at].load(Relaxed);
+fn histogram(page: &Numbers, first: usize, sum: u64) -> Value {
+    let of = |from: usize, to: usize| {
+        (from..to).fold(0_u64, |sum, bucket| sum.saturating_add(page.at(first + bucket)))
+    };
     let mut bounds = Vec::new();
     let mut counts = Vec::new();
     let mut next = 0;
     for last in (FIRST_BUCKET..=LAST_BUCKET).step_by(BUCKET_STEP) {
         // Bucket n holds what took less than 2^n nanoseconds.
         bounds.push((1_u64 << last) as f64 / 1e9);
-        counts.push((next..=last).map(bucket).sum());
+        counts.push(of(next, last + 1));
         next = last + 1;
     }
-    counts.push((next..word::BUCKETS).map(bucket).sum());
+    counts.push(of(next, word::BUCKETS));
     Value::Histogram { bounds, counts, sum: sum as f64 / 1e9 }
 }
 
 /// The share of busy time since the last look; since the beginning at the first.
-fn utilisation(number: usize, page: &Page) -> f64 {
-    let [busy, idle, gil] =
-        [word::BUSY, word::IDLE, word::GIL_WAIT].map(|at| page[at].load(Relaxed));
+fn utilisation(number: usize, words: &[u64]) -> f64 {
+    let [busy, idle, gil] = [word::BUSY, word::IDLE, word::GIL_WAIT].map(|at| words[at]);
     let all = busy + idle + gil;
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     let (busy_before, all_before) = last[number];
@@ -315,12 +360,17 @@ pub(super) fn see_job_waited(event_loop: &Bound<'_, PyAny>, nanoseconds: u64) ->
     Ok(())
 }
 
+/// Families as Prometheus reads them.
+pub(super) fn text(families: Vec<Family>) -> String {
+    exposition::text(&Snapshot { processes: Vec::new(), families })
+}
+
 /// `see_metrics_text()`: all of them as Prometheus reads them.
 #[pyfunction]
 pub(super) fn see_metrics_text() -> String {
     let mut families = Vec::new();
-    Loops.collect(&mut families);
-    exposition::text(&Snapshot { processes: Vec::new(), families })
+    collect_own(&mut families, None);
+    text(families)
 }
 
 /// `see_metrics()`: `(name, kind, help, [(labels, value)])` of all that are no histograms.
@@ -329,7 +379,7 @@ pub(super) fn see_metrics_text() -> String {
 pub(super) fn see_metrics() -> Vec<(String, &'static str, String, Vec<(Vec<(String, String)>, f64)>)>
 {
     let mut families = Vec::new();
-    Loops.collect(&mut families);
+    collect_own(&mut families, None);
     let plain = |value: &Value| match value {
         Value::Whole(number) => Some(*number as f64),
         Value::Number(number) => Some(*number),

@@ -10,6 +10,7 @@
 //! | `probe` | what the loop and its tasks note while they run |
 //! | `numbers` | the numbers as Python reads them |
 //! | `metrics` | the numbers as Prometheus and OpenTelemetry read them |
+//! | `scrape` | the same of other processes |
 //! | `request` | the request of a task, as reports name it |
 //! | `slow_request` | requests that take long |
 //! | `mapping` | dictionaries and attributes, read without the GIL |
@@ -45,6 +46,7 @@ pub(crate) mod numbers;
 pub(crate) mod probe;
 pub(crate) mod request;
 pub(crate) mod ring;
+mod scrape;
 pub(crate) mod slow_request;
 mod subject;
 pub(crate) mod tick;
@@ -168,6 +170,7 @@ pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(metrics::see_job_waited, module)?)?;
     module.add_function(wrap_pyfunction!(metrics::see_metrics, module)?)?;
     module.add_function(wrap_pyfunction!(metrics::see_metrics_text, module)?)?;
+    module.add_function(wrap_pyfunction!(scrape::see_scrape, module)?)?;
     module.add_function(wrap_pyfunction!(see_report, module)?)?;
     module.add_function(wrap_pyfunction!(see_settings, module)?)?;
     module.add_function(wrap_pyfunction!(see_codes, module)?)?;

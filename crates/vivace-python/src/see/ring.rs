@@ -60,6 +60,13 @@ pub(crate) fn page(event_loop: usize) -> Option<&'static Page> {
     memory()?.counters(event_loop)
 }
 
+/// How many findings there were of each code of [`layout::COUNTED`].
+pub(super) fn found() -> &'static [AtomicU64] {
+    static WITHOUT_MEMORY: [AtomicU64; layout::COUNTED.len()] =
+        [const { AtomicU64::new(0) }; layout::COUNTED.len()];
+    memory().map_or(&WITHOUT_MEMORY, Writer::found)
+}
+
 /// The words of the file, as this process sees them; none if no loop has run.
 pub(crate) fn words() -> Option<&'static [AtomicU64]> {
     writer().map(|writer| writer.memory().words())

@@ -19,7 +19,7 @@ pub const PAGE: usize = 4096;
 pub const MAGIC: u64 = u64::from_le_bytes(*b"VIVACERG");
 
 /// Changes with the meaning of any byte.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 
 /// The numbers of the words of the first page.
 pub mod header {
@@ -51,9 +51,14 @@ pub mod header {
     pub const UID: usize = 13;
     /// How many bytes the description has; it begins at `DESCRIPTION`.
     pub const DESCRIPTION_LENGTH: usize = 14;
+    /// How many findings there were of each code of [`super::COUNTED`], repetitions included.
+    pub const FOUND: usize = 16;
     /// JSON: `argv`, `python`, `vivace`.
     pub const DESCRIPTION: usize = 64;
 }
+
+/// Codes whose findings are counted.
+pub const COUNTED: [&str; 3] = ["V202", "V203", "V201"];
 
 /// How many loops have a page.
 pub const LOOPS: usize = 8;

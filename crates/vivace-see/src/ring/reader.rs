@@ -229,6 +229,11 @@ impl<S: Source> Reader<S> {
         Ok(self.word(header::FINDINGS * 8)?)
     }
 
+    /// How many findings there were of each code of [`layout::COUNTED`].
+    pub fn found(&self) -> Result<Vec<u64>, Problem> {
+        Ok(self.words(header::FOUND * 8, layout::COUNTED.len())?)
+    }
+
     /// The last findings, the oldest first.
     pub fn findings(&self) -> Result<Vec<Kept>, Problem> {
         let mut found = Vec::new();

@@ -107,6 +107,11 @@ impl<M: Memory> Writer<M> {
         self.words()[first..first + layout::PAGE / 8].try_into().ok()
     }
 
+    /// How many findings there were of each code of [`layout::COUNTED`].
+    pub fn found(&self) -> &'static [AtomicU64] {
+        &self.words()[header::FOUND..header::FOUND + layout::COUNTED.len()]
+    }
+
     /// Says how many loops have run.
     pub fn set_loops(&self, number: u64) {
         self.words()[header::LOOPS].fetch_max(number, Ordering::Relaxed);

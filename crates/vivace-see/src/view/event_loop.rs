@@ -57,7 +57,7 @@ pub const BLOCKED: f64 = 0.1;
 
 impl EventLoop {
     /// `words` are its page, `old` what that was at `before`.
-    pub(super) fn of(
+    pub fn of(
         number: usize,
         words: &[u64],
         old: Option<&[u64]>,

@@ -80,7 +80,8 @@ pub fn by_pid(pid: u32, own: &Path) -> Result<Found, String> {
                     continue;
                 }
                 let life = if inside == pid { places::life(&about) } else { Life::Running };
-                if life == Life::Reused {
+                // A copy under another number is nobody's.
+                if life == Life::Reused || about.pid != inside {
                     stale = Some(path);
                     continue;
                 }
