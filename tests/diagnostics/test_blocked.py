@@ -212,7 +212,7 @@ STARVED = program("""
         sorted(numbers, reverse=True)
     started = threading.Event()
     async def job():
-        thread = threading.Thread(target=work)
+        thread = threading.Thread(target=work, name="sorter \u00e9")
         thread.start()
         while thread.is_alive():
             await asyncio.sleep(0.005)
@@ -225,6 +225,8 @@ def test_the_thread_that_holds_the_gil_is_named(watch: Any) -> None:
     assert found["cause"]["kind"] == "gil"
     assert found["function"] == "work"
     assert abs(found["line"] - done.line("here")) <= 2
+    [thread] = found["threads"]
+    assert thread["name"] == "sorter \u00e9"
     assert done.of("V101") == []
     assert watch(STARVED, diag="0").findings == []
 

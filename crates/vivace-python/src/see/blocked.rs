@@ -15,6 +15,26 @@ use super::walk::{self, Frame};
 /// More frames of one stack are not shown.
 const SHOWN: usize = 12;
 
+/// Another thread than that of the loop.
+#[derive(Clone, Debug)]
+pub(super) struct OtherThread {
+    /// Its number for the kernel.
+    pub(super) number: u32,
+    /// What the program calls it, if Python has made it.
+    pub(super) name: Option<String>,
+    /// The innermost frame first.
+    pub(super) stack: Vec<Frame>,
+}
+
+impl OtherThread {
+    fn title(&self) -> String {
+        match &self.name {
+            Some(name) => format!("\"{name}\" ({})", self.number),
+            None => self.number.to_string(),
+        }
+    }
+}
+
 /// What was seen at one moment of a block.
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
@@ -27,8 +47,8 @@ pub(super) struct Sample {
     pub(super) cause: Cause,
     /// Nanoseconds of processor time, and of how many.
     pub(super) computed: (u64, u64),
-    /// Other threads that run Python code: number, stack.
-    pub(super) others: Vec<(u32, Vec<Frame>)>,
+    /// Other threads that run Python code.
+    pub(super) others: Vec<OtherThread>,
     /// The generation that is being collected.
     pub(super) collection: Option<u64>,
     /// The innermost frame stood at the same instruction a moment later.
@@ -346,17 +366,20 @@ pub(super) fn while_blocked(page: &Page, samples: &[Sample], repeated: bool) -> 
         }
     }
     let mut threads = Vec::new();
-    for (number, stack) in &sample.others {
-        if let Some(frame) = place(stack) {
+    for other in &sample.others {
+        let title = other.title();
+        if let Some(frame) = place(&other.stack) {
             let source = walk::source_line(&frame.file, frame.line()).unwrap_or_default();
             let at = shown_place(frame);
-            let text = format!("{number} at {at} in {}  {source}", frame.function);
+            let text = format!("{title} at {at} in {}  {source}", frame.function);
             lines.push(("thread".into(), text.trim_end().to_owned()));
+        } else {
+            lines.push(("thread".into(), format!("{title}, in no Python code that can be read")));
         }
-        let frames: Vec<Value> = stack.iter().rev().map(frame_json).collect();
-        threads.push(json!({"thread": number, "stack": frames}));
+        let frames: Vec<Value> = other.stack.iter().rev().map(frame_json).collect();
+        threads.push(json!({"thread": other.number, "name": other.name, "stack": frames}));
         if code == "V110" {
-            if let Some(frame) = place(stack) {
+            if let Some(frame) = place(&other.stack) {
                 data.insert("file".into(), frame.file.clone().into());
                 data.insert("line".into(), frame.line().into());
                 data.insert("function".into(), frame.function.clone().into());

@@ -87,25 +87,60 @@ fn own(object: usize, class: usize, flags: usize) -> Option<(Option<usize>, Opti
     Some((Some(managed).filter(|dict| *dict != 0), Some(values).filter(|values| *values != 0)))
 }
 
+/// The values of a dictionary that has its values beside its keys.
+pub(super) fn values(dict: usize) -> Option<Vec<usize>> {
+    if type_name(dict)? != "dict" || word(dict + VALUES)? != 0 {
+        return None;
+    }
+    let entries = Entries::read(pointer(dict + KEYS)?)?;
+    let values = (0..entries.count).filter_map(|number| entries.value(number));
+    Some(values.filter(|value| *value != 0).collect())
+}
+
 /// Which entry of a table of keys has this key, and the value beside it.
 fn entry(keys: usize, key: usize) -> Option<(usize, usize)> {
-    let mut head = [0; INDICES];
-    if !own_memory::read(keys, &mut head) {
-        return None;
+    let entries = Entries::read(keys)?;
+    let number = (0..entries.count).find(|number| entries.key(*number) == Some(key))?;
+    Some((number, entries.value(number)?))
+}
+
+/// The entries of a table of keys.
+struct Entries {
+    count: usize,
+    /// Words of each: the key and the value are the last.
+    words: usize,
+    bytes: Vec<u8>,
+}
+
+impl Entries {
+    fn read(keys: usize) -> Option<Self> {
+        let mut head = [0; INDICES];
+        if !own_memory::read(keys, &mut head) {
+            return None;
+        }
+        let count = usize::from_ne_bytes(*head[ENTRY_COUNT..].first_chunk()?);
+        let indices = 1_usize.checked_shl(u32::from(head[INDICES_LOG]))?;
+        if count > MOST_ENTRIES || indices > 1 << 16 {
+            return None;
+        }
+        let words = if head[KIND] == GENERAL { 3 } else { 2 };
+        let mut bytes = vec![0; count * words * 8];
+        own_memory::read(keys + INDICES + indices, &mut bytes).then_some(Self {
+            count,
+            words,
+            bytes,
+        })
     }
-    let count = usize::from_ne_bytes(*head[ENTRY_COUNT..].first_chunk()?);
-    let indices = 1_usize.checked_shl(u32::from(head[INDICES_LOG]))?;
-    if count > MOST_ENTRIES || indices > 1 << 16 {
-        return None;
+
+    fn word(&self, index: usize) -> Option<usize> {
+        self.bytes[8 * index..].first_chunk().map(|bytes| usize::from_ne_bytes(*bytes))
     }
-    let words = if head[KIND] == GENERAL { 3 } else { 2 };
-    let mut entries = vec![0; count * words * 8];
-    if !own_memory::read(keys + INDICES + indices, &mut entries) {
-        return None;
+
+    fn key(&self, number: usize) -> Option<usize> {
+        self.word((number + 1) * self.words - 2)
     }
-    let word =
-        |index: usize| entries[8 * index..].first_chunk().map(|bytes| usize::from_ne_bytes(*bytes));
-    let found = |entry: &usize| word(entry * words + words - 2) == Some(key);
-    let entry = (0..count).find(found)?;
-    Some((entry, word(entry * words + words - 1)?))
+
+    fn value(&self, number: usize) -> Option<usize> {
+        self.word((number + 1) * self.words - 1)
+    }
 }

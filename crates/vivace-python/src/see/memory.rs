@@ -103,6 +103,19 @@ pub(super) fn text(layout: &Layout, object: usize) -> Option<String> {
     Some(characters)
 }
 
+/// An `int` from 1 to 2^30 - 1.
+pub(super) fn small_int(object: usize) -> Option<u32> {
+    /// How many digits it has, with its sign; its first.
+    const SIZE: usize = 16;
+    const DIGIT: usize = 24;
+    // Three bits beside the number of digits, one of which says that it is never freed.
+    let (size, unimportant) = if cfg!(Py_3_12) { (1 << 3, 1 << 2) } else { (1, 0) };
+    if type_name(object)? != "int" || word(object + SIZE)? & !unimportant != size {
+        return None;
+    }
+    u32::try_from(int(object + DIGIT)?).ok()
+}
+
 /// What a function, method or partial object is called.
 pub(super) fn callable(layout: &Layout, object: usize) -> Option<String> {
     /// `func_qualname`; `im_func`; `m_ml`; `fn` of a partial object; `ml_name`.

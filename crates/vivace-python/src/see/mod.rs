@@ -19,6 +19,7 @@
 //! | `watchdog` | the thread that notices a blocked loop |
 //! | `blocked` | what is reported of it |
 //! | `cause` | why a thread does not go on, as the kernel tells |
+//! | `thread_names` | what the program calls its threads |
 //! | `subject` | what runs, as reports name it |
 //! | `walk`, `memory` | stacks and objects, read without the GIL |
 //! | `collector` | pauses of the garbage collector |
@@ -49,6 +50,7 @@ pub(crate) mod ring;
 mod scrape;
 pub(crate) mod slow_request;
 mod subject;
+mod thread_names;
 pub(crate) mod tick;
 pub(crate) mod trace;
 mod value_stack;

@@ -201,6 +201,7 @@ pub(crate) fn check() {
     if LAYOUT.get().is_none() {
         let _first = LAYOUT.set(checked());
         super::blocked::learn_libraries(&call_stack::library_files());
+        super::thread_names::prepare();
     }
 }
 

@@ -15,10 +15,10 @@ use vivace_see::watch::{Act, Look, Watch};
 use vivace_sys::clock::{boot_nanoseconds, monotonic_nanoseconds, ticks};
 use vivace_sys::thread::processor_time;
 
-use super::blocked::{self, Sample};
+use super::blocked::{self, OtherThread, Sample};
 use super::cause::{self, Spent};
 use super::subject::{self, Subject};
-use super::{collector, live, report, settings, walk};
+use super::{collector, live, report, settings, thread_names, walk};
 use crate::ffi::is_finalizing;
 
 /// All loops have waited for so long: the thread sleeps.
@@ -319,7 +319,7 @@ fn sample(
     }
     let others = match why {
         Cause::Gil => holder(state, thread).into_iter().collect(),
-        Cause::Lock => other_stacks(state, thread),
+        Cause::Lock => other_threads(state, thread),
         _ => Vec::new(),
     };
     let subject = subject::current(page);
@@ -373,8 +373,8 @@ fn is_without_gil(state: usize) -> Option<bool> {
     Some(true)
 }
 
-/// The thread that keeps the GIL from another, with its stack.
-fn holder(state: usize, own: u32) -> Option<(u32, Vec<walk::Frame>)> {
+/// The thread that keeps the GIL from another.
+fn holder(state: usize, own: u32) -> Option<OtherThread> {
     let threads: Vec<_> =
         walk::threads(state).into_iter().filter(|other| other.number != own).collect();
     // It is let go of and taken again all the time.
@@ -394,15 +394,17 @@ fn holder(state: usize, own: u32) -> Option<(u32, Vec<walk::Frame>)> {
             threads.iter().find(|other| other.number == busiest)?
         }
     };
-    Some((found.number, walk::stack(found.state, 0, || true).unwrap_or_default()))
+    let stack = walk::stack(found.state, 0, || true).unwrap_or_default();
+    Some(OtherThread { number: found.number, name: thread_names::of(found.number), stack })
 }
 
-/// The stacks of other threads that run code of the program.
-fn other_stacks(state: usize, thread: u32) -> Vec<(u32, Vec<walk::Frame>)> {
+/// Other threads that run code of the program.
+fn other_threads(state: usize, thread: u32) -> Vec<OtherThread> {
     let others = walk::threads(state).into_iter().filter(|other| other.number != thread);
     others
         .filter_map(|other| Some((other.number, walk::stack(other.state, 0, || true)?)))
         .filter(|(_, stack)| !stack.is_empty())
         .take(OTHERS)
+        .map(|(number, stack)| OtherThread { number, name: thread_names::of(number), stack })
         .collect()
 }
