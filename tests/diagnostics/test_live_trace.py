@@ -111,6 +111,49 @@ def test_one_at_a_time(program: Program) -> None:
         first.wait()
 
 
+def test_nothing_stays_if_who_asked_is_killed(program: Program) -> None:
+    recording = program.ring.with_suffix(".trace")
+    asking = subprocess.Popen(
+        [sys.executable, "-m", "vivace", "trace", "--for", "600s", str(program.pid)],
+        env=program.environment,
+        cwd=program.folder,
+        stderr=subprocess.DEVNULL,
+    )
+    within(recording.exists, "the trace has begun")
+    asking.kill()
+    asking.wait()
+    within(lambda: not recording.exists(), "the recording was removed")
+    # It has ended, too: another one may begin.
+    done = trace(program, "-o", "a.json", "--for", "200ms", str(program.pid))
+    assert done.returncode == 0, done.stderr
+    assert not recording.exists()
+
+
+def test_nothing_stays_if_the_process_is_killed(program: Program, tmp_path: Path) -> None:
+    recording = program.ring.with_suffix(".trace")
+    asking = subprocess.Popen(
+        [sys.executable, "-m", "vivace", "trace", "--for", "600s", str(program.pid)],
+        env=program.environment,
+        cwd=program.folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    within(recording.exists, "the trace has begun")
+    program.process.kill()
+    _, said = asking.communicate(timeout=LIMIT)
+    assert asking.returncode == 2
+    assert f"process {program.pid} does not answer" in said
+    # The next process that begins there cleans up.
+    (tmp_path / "next").mkdir()
+    after = Program(tmp_path / "next", WORKS, VIVACE_DIAG_DIR=str(program.ring.parent))
+    try:
+        after.says("ready")
+        assert not recording.exists()
+    finally:
+        after.process.kill()
+        after.process.communicate()
+
+
 def test_mistakes(program: Program) -> None:
     pid = str(program.pid)
     for arguments, said in {

@@ -47,8 +47,12 @@ impl Process for Own {
         settings().control
     }
 
-    fn trace(&self, duration: Duration) -> Result<(), String> {
-        trace::functions::live(duration)
+    fn trace(&self, duration: Duration, wait: &dyn Fn(Duration) -> bool) -> Result<(), String> {
+        trace::functions::live(duration, wait)
+    }
+
+    fn forget_trace(&self) {
+        trace::functions::forget_live();
     }
 }
 

@@ -148,6 +148,7 @@ fn end() {
     if let Some(path) = path() {
         STARTED_BY.store(0, Ordering::Release);
         let _gone = std::fs::remove_file(path.with_extension("sock"));
+        let _gone = std::fs::remove_file(path.with_extension(places::TRACE));
         let _gone = std::fs::remove_file(path);
     }
 }

@@ -38,10 +38,14 @@ pub trait Process: Send + Sync {
     /// Whether tasks may be cancelled from outside.
     fn control(&self) -> bool;
 
-    /// Records what its loops do for so long, beside its file; returns when that is done.
-    fn trace(&self, _duration: Duration) -> Result<(), String> {
+    /// Records what its loops do for so long, beside its file; returns when that is done. `wait`
+    /// takes that time, and says whether whoever asked is still there: if not, nothing is kept.
+    fn trace(&self, _duration: Duration, _wait: &dyn Fn(Duration) -> bool) -> Result<(), String> {
         Err("this cannot be traced".to_owned())
     }
+
+    /// Nobody has heard that a trace is there: it is not kept.
+    fn forget_trace(&self) {}
 }
 
 /// How long the loop may take to get to a job.

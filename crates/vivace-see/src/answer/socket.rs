@@ -14,8 +14,9 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -58,10 +59,14 @@ pub fn serve(stream: UnixStream, process: &dyn Process) -> io::Result<()> {
             return Ok(());
         }
         let answer = match serde_json::from_slice(&line) {
-            Ok(request) => answer(&request, process),
+            Ok(request) => answer(&request, process, &stream),
             Err(error) => json!({"error": format!("not a request: {error}")}),
         };
-        send(&stream, &answer)?;
+        let sent = send(&stream, &answer);
+        if sent.is_err() && answer.get("traced").is_some() {
+            process.forget_trace();
+        }
+        sent?;
         if line.last() != Some(&b'\n') {
             return leave(&stream);
         }
@@ -80,7 +85,26 @@ fn send(mut stream: &UnixStream, answer: &Value) -> io::Result<()> {
     stream.write_all(format!("{answer}\n").as_bytes())
 }
 
-fn answer(request: &Request, process: &dyn Process) -> Value {
+/// Waits so long, or until the other side is gone altogether; whether it is still there.
+fn stays(stream: &UnixStream, duration: Duration) -> bool {
+    let end = Instant::now() + duration;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let mut watched = [PollFd::new(stream, PollFlags::empty())];
+        match poll(&mut watched, Timespec::try_from(left).ok().as_ref()) {
+            Ok(0) => return true,
+            Ok(_) => return false,
+            Err(rustix::io::Errno::INTR) => {}
+            // It cannot be watched.
+            Err(_) => {
+                std::thread::sleep(left);
+                return true;
+            }
+        }
+    }
+}
+
+fn answer(request: &Request, process: &dyn Process, stream: &UnixStream) -> Value {
     match request.what.as_str() {
         "view" | "ps" | "doctor" | "refresh" => {
             let fresh = process.ask(Job::Snapshot, PATIENCE).is_some();
@@ -109,7 +133,7 @@ fn answer(request: &Request, process: &dyn Process) -> Value {
             if duration.is_zero() || duration > LONGEST_TRACE {
                 return json!({"error": "a trace takes an hour at most"});
             }
-            match process.trace(duration) {
+            match process.trace(duration, &|time| stays(stream, time)) {
                 Ok(()) => json!({"traced": request.seconds}),
                 Err(error) => json!({"error": error}),
             }
@@ -171,6 +195,16 @@ mod tests {
         assert!(answers[0]["error"].as_str().is_some_and(|text| text.contains("VIVACE_CONTROL=1")));
         assert!(answers[1]["error"].as_str().is_some_and(|text| text.starts_with("not a request")));
         assert_eq!(answers[2]["error"], "no request \"eval\"");
+    }
+
+    #[test]
+    fn whoever_waits_stays_until_both_sides_are_closed() {
+        let (here, there) = UnixStream::pair().expect("a pair");
+        assert!(stays(&there, Duration::from_millis(1)));
+        here.shutdown(Shutdown::Write).expect("shut");
+        assert!(stays(&there, Duration::from_millis(1)));
+        drop(here);
+        assert!(!stays(&there, Duration::from_secs(60)));
     }
 
     #[test]

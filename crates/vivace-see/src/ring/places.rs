@@ -34,6 +34,9 @@ pub fn folder(configured: Option<&Path>, runtime: Option<OsString>, uid: u32) ->
     }
 }
 
+/// What the file of a trace of a process that runs ends with.
+pub const TRACE: &str = "trace";
+
 /// The name of the file of a process.
 pub fn file_name(pid: u32) -> String {
     format!("{pid}.ring")
@@ -132,10 +135,9 @@ pub fn read(path: &Path) -> Result<Entry, Problem> {
 
 /// Removes the files of processes that are long gone. Only for a folder of one's own.
 pub fn clean(folder: &Path) {
-    let mut dead: Vec<Entry> = list(folder)
-        .into_iter()
-        .filter(|entry| matches!(entry.life, Life::Dead | Life::Reused))
-        .collect();
+    let (mut dead, alive): (Vec<Entry>, Vec<Entry>) =
+        list(folder).into_iter().partition(|entry| matches!(entry.life, Life::Dead | Life::Reused));
+    clean_traces(folder, &alive);
     dead.sort_by_key(|entry| std::cmp::Reverse(entry.written));
     for (place, entry) in dead.iter().enumerate() {
         let old = entry.written.elapsed().is_ok_and(|age| age > DEAD_AGE);
@@ -145,6 +147,18 @@ pub fn clean(folder: &Path) {
         }
         if place >= DEAD_KEPT || old || !ran_a_loop(&entry.path) {
             let _gone = fs::remove_file(&entry.path);
+        }
+    }
+}
+
+/// Removes what was recorded of processes that are gone: whoever asked for it got no answer.
+fn clean_traces(folder: &Path, alive: &[Entry]) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+        let is_trace = path.extension().is_some_and(|extension| extension == TRACE);
+        let ring = path.with_extension("ring");
+        if is_trace && alive.iter().all(|entry| entry.path != ring) {
+            let _gone = fs::remove_file(path);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Begin, end and conversion of traces, for Python.
 
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
@@ -8,7 +10,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyLookupError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use vivace_see::answer::socket;
-use vivace_see::ring::places::{self, Life};
+use vivace_see::ring::places::{self, Life, TRACE as LIVE};
 use vivace_see::trace::convert::{Format, convert};
 use vivace_see::trace::file::Head;
 use vivace_see::trace::last::convert_last;
@@ -19,8 +21,6 @@ use vivace_sys::clock::{monotonic_nanoseconds, unix_seconds_exact};
 use super::{EPOCH, ON, RECORDER};
 use crate::see::{ring, settings};
 
-/// What the file of a trace of a process that runs ends with.
-const LIVE: &str = "trace";
 /// How much longer than the trace its answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes that a trace of a process that runs may record.
@@ -61,21 +61,31 @@ fn begin(path: &Path, command: String, limit: u64) -> std::io::Result<bool> {
 }
 
 /// Records what the loops of this process do for so long, beside its file. Not for the thread of a
-/// loop.
-pub(crate) fn live(duration: Duration) -> Result<(), String> {
+/// loop. `wait` takes that time, and says whether whoever asked is still there.
+pub(crate) fn live(duration: Duration, wait: &dyn Fn(Duration) -> bool) -> Result<(), String> {
     let path = ring::path().ok_or("no loop has run yet")?.with_extension(LIVE);
     let told = |error: std::io::Error| format!("{}: {error}", path.display());
     let others = RECORDER.lock().unwrap_or_else(PoisonError::into_inner).is_some();
     if !others {
-        // What somebody asked for who did not wait for it.
+        // Of somebody who ended between the answer and taking it.
         let _none = std::fs::remove_file(&path);
     }
     if others || !begin(&path, "vivace trace --for".to_owned(), LIVE_LIMIT).map_err(told)? {
         return Err("it is being traced already".to_owned());
     }
-    std::thread::sleep(duration);
-    end().map_err(told)?;
-    Ok(())
+    let heard = wait(duration);
+    let ended = end().map_err(told);
+    if !heard || ended.is_err() {
+        forget_live();
+    }
+    ended.map(drop)
+}
+
+/// Removes what was recorded for somebody who has gone.
+pub(crate) fn forget_live() {
+    if let Some(path) = ring::path() {
+        let _none = std::fs::remove_file(path.with_extension(LIVE));
+    }
 }
 
 /// `see_trace_end()`: writes what is left; whether a trace ran.
@@ -167,8 +177,11 @@ fn see_trace_live(py: Python<'_>, process: u32, seconds: f64, output: PathBuf) -
     });
     let recording = traced.map_err(PyLookupError::new_err)?;
     py.detach(|| {
-        let summary = convert(&recording, &output, format)?;
+        // It goes at once, whatever becomes of us, and is read by its descriptor.
+        let file = File::open(&recording)?;
         std::fs::remove_file(&recording)?;
+        let opened = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let summary = convert(&opened, &output, format)?;
         serde_json::to_string(&summary).map_err(|error| PyValueError::new_err(error.to_string()))
     })
 }
