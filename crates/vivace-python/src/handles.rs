@@ -16,7 +16,7 @@ use crate::event_loop::Loop;
 use crate::ffi::context::Contexts;
 use crate::ffi::{
     Class, ClassBuilder, ClassCell, Environment, Instance, Object, Owned, Ref, Result, Slot,
-    Visitor, allocate, imports, text,
+    Visitor, allocate_with, imports, text,
 };
 use crate::ffi::{function, thread};
 use crate::future::core::State;
@@ -74,17 +74,27 @@ enum Kept {
 }
 
 impl Arguments {
+    /// The tuple that `new` needs for that many arguments.
     #[inline(always)]
-    fn new(args: &[&Object]) -> Result<Self> {
-        let slot = |arg: &Object| Slot::new(arg.new_ref());
-        let (inline, kept) = match args {
-            [] => ([Slot::empty(), Slot::empty(), Slot::empty()], Kept::None),
-            [a] => ([slot(a), Slot::empty(), Slot::empty()], Kept::One),
-            [a, b] => ([slot(a), slot(b), Slot::empty()], Kept::Two),
-            [a, b, c] => ([slot(a), slot(b), slot(c)], Kept::Three),
-            _ => ([Slot::new(text::tuple(args)?), Slot::empty(), Slot::empty()], Kept::Tuple),
+    fn tuple_of(args: &[&Object]) -> Result<Option<Owned>> {
+        if args.len() > INLINE { text::tuple(args).map(Some) } else { Ok(None) }
+    }
+
+    #[inline(always)]
+    fn new(args: &[&Object], tuple: Option<Owned>) -> Self {
+        let slot =
+            |place: usize| args.get(place).map_or_else(Slot::empty, |arg| Slot::new(arg.new_ref()));
+        let (first, kept) = match (tuple, args.len()) {
+            (Some(tuple), _) => {
+                let inline = [Slot::new(tuple), Slot::empty(), Slot::empty()];
+                return Self { inline, kept: Cell::new(Kept::Tuple) };
+            }
+            (None, 0) => (Slot::empty(), Kept::None),
+            (None, 1) => (slot(0), Kept::One),
+            (None, 2) => (slot(0), Kept::Two),
+            (None, _) => (slot(0), Kept::Three),
         };
-        Ok(Self { inline, kept: Cell::new(kept) })
+        Self { inline: [first, slot(1), slot(2)], kept: Cell::new(kept) }
     }
 
     /// `callback(*args)`, with references of its own: the callback may cancel its handle.
@@ -141,29 +151,60 @@ struct Debug {
     repr: Slot,
 }
 
-impl Handle {
+/// All that a handle is made of. Whatever can fail or run Python code has happened, so that the
+/// struct can be made where it stays: moving it costs more than anything else of `call_soon`.
+pub(crate) struct Parts<'a> {
+    event_loop: &'a Instance<Loop>,
+    callback: &'a Object,
+    args: &'a [&'a Object],
+    /// The arguments again, if there are too many for the struct.
+    tuple: Option<Owned>,
+    environment: Environment,
+    /// In debug mode only.
+    debug: OnceCell<Box<Debug>>,
+    from_thread: bool,
+}
+
+impl<'a> Parts<'a> {
+    /// For `callback(*args)` inside of `environment`.
     #[inline(always)]
     pub(crate) fn new(
-        event_loop: &Instance<Loop>,
-        callback: &Object,
-        args: &[&Object],
+        event_loop: &'a Instance<Loop>,
+        callback: &'a Object,
+        args: &'a [&'a Object],
         environment: Environment,
     ) -> Result<Self> {
-        let handle = Self {
-            callback: Slot::new(callback.new_ref()),
-            arguments: Arguments::new(args)?,
-            environment,
-            event_loop: Slot::new(event_loop.counted()),
-            cancelled: Cell::new(false),
-            from_thread: Cell::new(false),
-            debug: OnceCell::new(),
-        };
+        let debug = OnceCell::new();
         if event_loop.debug() {
-            handle.debug().source_traceback.set(imports().extract_stack.call(&[])?);
+            let remembered: &Debug = debug.get_or_init(Box::default);
+            remembered.source_traceback.set(imports().extract_stack.call(&[])?);
         }
-        Ok(handle)
+        let tuple = Arguments::tuple_of(args)?;
+        Ok(Self { event_loop, callback, args, tuple, environment, debug, from_thread: false })
     }
 
+    /// Notes whether another thread has queued it, or what that has queued.
+    #[inline(always)]
+    pub(crate) fn queued_by_thread(self, another: bool) -> Self {
+        Self { from_thread: another, ..self }
+    }
+
+    /// The struct.
+    #[inline(always)]
+    pub(crate) fn handle(self) -> Handle {
+        Handle {
+            callback: Slot::new(self.callback.new_ref()),
+            arguments: Arguments::new(self.args, self.tuple),
+            environment: self.environment,
+            event_loop: Slot::new(self.event_loop.counted()),
+            cancelled: Cell::new(false),
+            from_thread: Cell::new(self.from_thread),
+            debug: self.debug,
+        }
+    }
+}
+
+impl Handle {
     #[cold]
     fn debug(&self) -> &Debug {
         self.debug.get_or_init(Box::default)
@@ -172,12 +213,6 @@ impl Handle {
     #[inline(always)]
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.get()
-    }
-
-    /// Notes whether another thread has queued it, or what that has queued.
-    #[inline(always)]
-    pub(crate) fn note_thread(&self, another: bool) {
-        self.from_thread.set(another);
     }
 
     /// Whether another thread has queued it, or what that has queued.
@@ -315,6 +350,7 @@ pub(crate) struct ThreadSafeHandle {
 }
 
 impl ThreadSafeHandle {
+    #[inline(always)]
     pub(crate) fn new(handle: Handle) -> Self {
         Self { handle, runner: Cell::new(0) }
     }
@@ -379,6 +415,7 @@ pub(crate) fn place_of_timer_callback() -> usize {
 }
 
 impl TimerHandle {
+    #[inline(always)]
     pub(crate) fn new(handle: Handle, when: f64) -> Self {
         let (whole, scheduled) = (Cell::new(false), Cell::new(true));
         Self { handle, when: Cell::new(when), whole, scheduled }
@@ -434,8 +471,9 @@ pub(crate) fn handle_for_report(
     argument: &Object,
     environment: &Environment,
 ) -> Result<Owned> {
-    let handle = Handle::new(event_loop, callback, &[argument], environment.duplicate())?;
-    Ok(allocate(handle)?.into_owned())
+    let args = [argument];
+    let parts = Parts::new(event_loop, callback, &args, environment.duplicate())?;
+    Ok(allocate_with(|| parts.handle())?.into_owned())
 }
 
 /// The methods and attributes that both kinds have.

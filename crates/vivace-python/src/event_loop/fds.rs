@@ -13,10 +13,10 @@ use super::{Entry, Loop};
 use crate::ffi::slot::Counted;
 use crate::ffi::weakref;
 use crate::ffi::{
-    Args, Builtin, ClassBuilder, Instance, Object, Owned, Ref, Result, Visitor, allocate, error,
-    names, raise, text,
+    Args, Builtin, ClassBuilder, Instance, Object, Owned, Ref, Result, Visitor, allocate_with,
+    error, names, raise, text,
 };
-use crate::handles::Handle;
+use crate::handles::{Handle, Parts};
 use crate::transports::listener::Listener;
 use crate::transports::stream::Stream;
 
@@ -286,7 +286,8 @@ fn add(this: &Instance<Loop>, args: &Args<'_>, side: Side, method: &str) -> Resu
     if this.descriptors.is_listener(fd) {
         return Err(raise(Builtin::Runtime, &format!("File descriptor {fd} is used by a server")));
     }
-    let handle = allocate(Handle::new(this, callback, rest, this.contexts.environment(None)?)?)?;
+    let parts = Parts::new(this, callback, rest, this.contexts.environment(None)?)?;
+    let handle = allocate_with(|| parts.handle())?;
     let (mut reader, mut writer) = match this.descriptors.table.borrow().get(fd) {
         Some(Watch::Callbacks { reader, writer, .. }) => (reader.clone(), writer.clone()),
         _ => (None, None),

@@ -39,8 +39,8 @@ use crate::ffi::slot::Counted;
 use crate::ffi::task_class;
 use crate::ffi::thread::Crossing;
 use crate::ffi::{
-    Builtin, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Raised, Ref, Result, Slot,
-    Visitor, allocate, allocate_unseen, raise,
+    Builtin, Class, ClassBuilder, ClassCell, Collector, Instance, Object, Owned, Raised, Ref,
+    Result, Slot, Visitor, allocate_for, raise,
 };
 use crate::handles::{AsHandle, TimerHandle};
 use crate::see::probe::LoopProbe;
@@ -139,12 +139,9 @@ impl Loop {
 
     /// A handle that will be queued: see `handles` for what the collector knows of it.
     #[inline(always)]
-    pub(crate) fn make_handle<T: AsHandle>(&self, handle: T) -> Result<Ref<T>> {
-        if self.flags.turning.get() && cfg!(not(Py_GIL_DISABLED)) {
-            allocate_unseen(|| handle)
-        } else {
-            allocate(handle)
-        }
+    pub(crate) fn make_handle<T: AsHandle>(&self, handle: impl FnOnce() -> T) -> Result<Ref<T>> {
+        let is_held = self.flags.turning.get() && cfg!(not(Py_GIL_DISABLED));
+        allocate_for(if is_held { Collector::KnowsNot } else { Collector::Knows }, handle)
     }
 
     /// The loop stops: whatever waits in its queues may become garbage together with it.

@@ -9,7 +9,7 @@ use crate::ffi::{
     raise, text,
 };
 use crate::future::Future;
-use crate::handles::{Handle, ThreadSafeHandle, TimerHandle};
+use crate::handles::{Parts, ThreadSafeHandle, TimerHandle};
 use crate::task::{self, Start};
 
 /// Debug mode: the thread and the callback are checked as asyncio does.
@@ -30,10 +30,10 @@ fn call_soon(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
         check(this, callback, "call_soon", true)?;
     }
     let environment = this.contexts.environment(context)?;
-    let handle = Handle::new(this, callback, rest, environment)?;
     // Futures of others wake their tasks so.
-    handle.note_thread(this.see.runs_for_thread());
-    let handle = this.make_handle(handle)?;
+    let for_thread = this.see.runs_for_thread();
+    let parts = Parts::new(this, callback, rest, environment)?.queued_by_thread(for_thread);
+    let handle = this.make_handle(|| parts.handle())?;
     this.push(Entry::Handle(handle.clone()));
     Ok(handle.into_owned())
 }
@@ -49,14 +49,13 @@ fn call_soon_threadsafe(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned>
         this.see.note_own_call(callback.address());
     }
     let environment = this.contexts.environment(context)?;
-    let handle = Handle::new(this, callback, rest, environment)?;
-    handle.note_thread(!own);
+    let parts = Parts::new(this, callback, rest, environment)?.queued_by_thread(!own);
     if imports().threadsafe_handle_class.is_some() {
-        let handle = this.make_handle(ThreadSafeHandle::new(handle))?;
+        let handle = this.make_handle(|| ThreadSafeHandle::new(parts.handle()))?;
         this.push_threadsafe(Entry::ThreadSafe(handle.clone()));
         return Ok(handle.into_owned());
     }
-    let handle = this.make_handle(handle)?;
+    let handle = this.make_handle(|| parts.handle())?;
     this.push_threadsafe(Entry::Handle(handle.clone()));
     Ok(handle.into_owned())
 }
@@ -80,8 +79,8 @@ fn add_timer(
         return Err(raise(Builtin::Value, "the time of a timer must not be NaN"));
     }
     let environment = this.contexts.environment(context)?;
-    let handle = Handle::new(this, callback, rest, environment)?;
-    let timer = this.make_handle(TimerHandle::new(handle, when))?;
+    let parts = Parts::new(this, callback, rest, environment)?;
+    let timer = this.make_handle(|| TimerHandle::new(parts.handle(), when))?;
     this.timers.borrow_mut().push(when, timer.clone());
     Ok(timer.into_owned())
 }

@@ -102,7 +102,7 @@ fn shuffle_tasks(this: &Instance<Loop>, ready: usize) {
 #[inline]
 fn poll(this: &Instance<Loop>) -> Result<()> {
     if is_busy(this)? {
-        if !this.budget.borrow_mut().is_due(ticks) {
+        if !this.budget.borrow_mut().is_due(|| this.see.recent_reading()) {
             return Ok(());
         }
         thread::check_signals()?;

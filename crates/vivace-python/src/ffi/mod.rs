@@ -75,7 +75,8 @@ pub(crate) mod window;
 pub(crate) use answer::Answer;
 pub(crate) use call::Args;
 pub(crate) use class::{
-    Class, ClassBuilder, ClassCell, Extras, Instance, Ref, allocate, allocate_unseen, allocate_with,
+    Class, ClassBuilder, ClassCell, Collector, Extras, Instance, Ref, allocate, allocate_for,
+    allocate_with,
 };
 pub(crate) use context::Environment;
 pub(crate) use error::{Builtin, Raised, Result, raise};

@@ -18,7 +18,7 @@ use crate::ffi::{
     Builtin, Environment, Instance, Object, Owned, Raised, Ref, Result, Slot, Visitor, context,
     error, imports, names, raise, text,
 };
-use crate::handles::Handle;
+use crate::handles::Parts;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum State {
@@ -410,9 +410,10 @@ impl Core {
             event_loop.push(match callback {
                 Callback::Wake(task) => Entry::Step(task),
                 Callback::Call { function, environment } if event_loop.see.runs_for_thread() => {
-                    let handle = Handle::new(&event_loop, &function, &[this], environment)?;
-                    handle.note_thread(true);
-                    Entry::Handle(event_loop.make_handle(handle)?)
+                    let args = [this];
+                    let parts = Parts::new(&event_loop, &function, &args, environment)?;
+                    let parts = parts.queued_by_thread(true);
+                    Entry::Handle(event_loop.make_handle(|| parts.handle())?)
                 }
                 Callback::Call { function, environment } => {
                     Entry::Callback { function, argument: this.new_ref(), environment }

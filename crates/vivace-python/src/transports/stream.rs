@@ -30,9 +30,9 @@ use crate::ffi::bytes::Bytes;
 use crate::ffi::weakref;
 use crate::ffi::{
     Builtin, Class, ClassCell, Extras, Instance, Object, Owned, Raised, Ref, Result, Slot, Visitor,
-    allocate, context, error, imports, names, raise, text,
+    allocate, allocate_with, context, error, imports, names, raise, text,
 };
-use crate::handles::Handle;
+use crate::handles::Parts;
 use crate::see::trace::slow::Named;
 use crate::serve::connection::Connection;
 use crate::tls::protocol::TlsProtocol;
@@ -237,8 +237,8 @@ pub(crate) fn make(this: &Instance<Loop>, origin: Origin<'_>) -> Result<Ref<Stre
 impl Instance<Loop> {
     /// `call_soon(callback, *args)` in a copy of the current context, without checks.
     pub(crate) fn call_soon(&self, callback: &Object, args: &[&Object]) -> Result<()> {
-        let handle =
-            allocate(Handle::new(self, callback, args, self.contexts.environment(None)?)?)?;
+        let parts = Parts::new(self, callback, args, self.contexts.environment(None)?)?;
+        let handle = allocate_with(|| parts.handle())?;
         self.push(Entry::Handle(handle));
         Ok(())
     }

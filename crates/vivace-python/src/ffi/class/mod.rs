@@ -202,17 +202,21 @@ pub(crate) fn allocate_with<T: Class>(body: impl FnOnce() -> T) -> Result<Ref<T>
     make(body, Collector::Knows)
 }
 
-/// The same for an instance that the garbage collector need not know of, since somebody alive
-/// holds it: [`Instance::show_to_collector`] must be called before that ends.
+/// The same for an instance that the garbage collector may not need to know of.
 #[inline(always)]
-pub(crate) fn allocate_unseen<T: Class>(body: impl FnOnce() -> T) -> Result<Ref<T>> {
-    make(body, Collector::KnowsNot)
+pub(crate) fn allocate_for<T: Class>(
+    collector: Collector,
+    body: impl FnOnce() -> T,
+) -> Result<Ref<T>> {
+    make(body, collector)
 }
 
 /// Whether the collector may find a new instance.
-#[derive(PartialEq, Eq)]
-enum Collector {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Collector {
     Knows,
+    /// Somebody alive holds the instance: [`Instance::show_to_collector`] must be called before
+    /// that ends.
     KnowsNot,
 }
 
@@ -225,24 +229,23 @@ fn make<T: Class>(body: impl FnOnce() -> T, collector: Collector) -> Result<Ref<
     // no Python code runs before the struct is written.
     unsafe {
         let recycled = cell.free.pop();
-        let ptr = if recycled.is_null() {
+        let is_fresh = recycled.is_null();
+        let ptr = if is_fresh {
             let ptr = ffi::PyType_GenericAlloc(class, 0);
             if ptr.is_null() {
                 return Err(Raised);
             }
-            ptr.byte_add(cell.offset.load(Relaxed)).cast::<T>().write(body());
-            if collector == Collector::KnowsNot {
-                ffi::PyObject_GC_UnTrack(ptr.cast());
-            }
             ptr
         } else {
             ffi::PyObject_Init(recycled, class);
-            recycled.byte_add(cell.offset.load(Relaxed)).cast::<T>().write(body());
-            if collector == Collector::Knows {
-                ffi::PyObject_GC_Track(recycled.cast());
-            }
             recycled
         };
+        ptr.byte_add(cell.offset.load(Relaxed)).cast::<T>().write(body());
+        match (is_fresh, collector) {
+            (true, Collector::KnowsNot) => ffi::PyObject_GC_UnTrack(ptr.cast()),
+            (false, Collector::Knows) => ffi::PyObject_GC_Track(ptr.cast()),
+            _ => {}
+        }
         Ok(Ref(Owned::from_new_unchecked(ptr), PhantomData))
     }
 }
