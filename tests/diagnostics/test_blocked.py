@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import textwrap
 from typing import Any
 
@@ -94,7 +95,7 @@ BLOCKS = {
 
 MAIN = """
 async def main():
-    await asyncio.create_task(job(), name="the job")
+    await asyncio.create_task(job(), name="the job")  # <- made
 
 asyncio.run(main())
 """
@@ -128,6 +129,14 @@ def test_the_line_the_task_and_the_cause(watch: Any, name: str) -> None:
         assert found["line"] == done.line("here")
     assert found["task"]["name"] == "the job"
     assert found["task"]["coro"] == "job"
+    assert found["task"]["created"] == {
+        "file": str(done.path),
+        "line": done.line("made"),
+        "function": "main",
+    }
+    assert ["task", f"the job  coro job()  made at {done.path}:{done.line('made')} in main"] in (
+        found["report"]
+    )
     end = over(done)
     assert 0.1 <= found["seconds"] < end["seconds"]
     assert end["shares"][0]["line"] == found["line"] or name == "loop"
@@ -510,3 +519,56 @@ def test_the_end_of_the_interpreter_blocks_nobody(watch: Any) -> None:
         """
     )
     assert [finding["code"] for finding in done.findings if finding["code"][:2] == "V1"] == []
+
+
+LATE = program(
+    """
+    import ctypes
+
+    def thread_that_watches():
+        for thread in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{thread}/comm") as file:
+                if file.read().strip() == "vivace-watchdog":
+                    return int(thread)
+
+    def spin(seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            pass
+
+    async def job():
+        await asyncio.sleep(0.05)
+        watching, every = thread_that_watches(), os.sched_getaffinity(0)
+        first, *_ = every
+        # On one processor with what goes before everything else, it cannot run.
+        os.sched_setaffinity(watching, {first})
+        os.sched_setaffinity(0, {first})
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        spin(0.25)
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        os.sched_setaffinity(watching, every)
+        spin(0.4)  # <- here
+    """
+)
+
+
+def may_go_before_others() -> bool:
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    except OSError:
+        return False
+    return len(os.sched_getaffinity(0)) > 1
+
+
+@pytest.mark.skipif(not may_go_before_others(), reason="needs the right to real-time priorities")
+def test_a_thread_that_watches_late_tells_the_same(watch: Any) -> None:
+    done = watch(LATE)
+    found = first(done)
+    # It was not there when the block began, and counts it from there all the same.
+    assert 0.25 <= found["seconds"] < 0.65
+    assert found["cause"]["kind"] == "cpu"
+    assert found["task"]["name"] == "the job"
+    assert found["task"]["created"]["line"] == done.line("made")
+    assert found["stack"][0]["line"] == done.line("here")
+    assert over(done)["seconds"] == pytest.approx(0.65, abs=0.2)

@@ -148,6 +148,17 @@ mod tests {
     }
 
     #[test]
+    fn a_block_that_is_seen_late_is_reported_at_once() {
+        let mut watch = Watch::default();
+        assert_eq!(watch.look(&look(3, 5, Phase::Running, 3), THRESHOLD), Act::Nothing);
+        assert_eq!(watch.look(&look(403, 5, Phase::Running, 3), THRESHOLD), sample(400, Some(0)));
+        // Also if it was not seen to begin, once it is seen again.
+        let mut watch = Watch::default();
+        assert_eq!(watch.look(&look(403, 5, Phase::Running, 3), THRESHOLD), Act::Nothing);
+        assert_eq!(watch.look(&look(404, 5, Phase::Running, 3), THRESHOLD), sample(401, Some(0)));
+    }
+
+    #[test]
     fn many_small_callbacks_are_none() {
         let mut watch = Watch::default();
         for now in 0..1000 {

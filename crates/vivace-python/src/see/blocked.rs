@@ -127,7 +127,12 @@ fn shown_place(frame: &Frame) -> String {
 }
 
 fn task_json(task: &TaskSubject) -> Value {
-    json!({"name": task.name, "coro": task.coroutine, "id": task.id})
+    let mut found = json!({"name": task.name, "coro": task.coroutine, "id": task.id});
+    if let Some(made) = &task.made {
+        found["created"] =
+            json!({"file": made.file, "line": made.line(), "function": made.function});
+    }
+    found
 }
 
 fn frame_json(frame: &Frame) -> Value {
@@ -163,7 +168,12 @@ fn stack_lines(label: &str, stack: &[Frame], lines: &mut Vec<(String, String)>) 
 
 fn subject_line(sample: &Sample) -> (String, String) {
     match &sample.subject {
-        Subject::Task(task) => ("task".into(), format!("{}  coro {}()", task.name, task.coroutine)),
+        Subject::Task(task) => {
+            let made = task.made.as_ref();
+            let made = made.map(|at| format!("  made at {} in {}", shown_place(at), at.function));
+            let made = made.unwrap_or_default();
+            ("task".into(), format!("{}  coro {}(){made}", task.name, task.coroutine))
+        }
         Subject::Callback(kind, name) => {
             let outermost = sample.stack.as_ref().and_then(|stack| stack.last());
             let outermost = outermost.map(|frame| frame.function.clone());

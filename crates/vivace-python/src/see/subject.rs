@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use vivace_see::live::{Kind, Page, word};
 
-use super::memory::{callable, pointer, text, type_name, word as read};
+use super::memory::{callable, int, pointer, text, type_name, word as read};
 use super::request::{self, Request};
-use super::walk;
+use super::walk::{self, Frame};
 use crate::ffi::frame_layout::Layout;
 use crate::handles;
 use crate::task;
@@ -38,6 +38,8 @@ pub(super) struct TaskSubject {
     pub(super) name: String,
     /// The qualified name of its coroutine.
     pub(super) coroutine: String,
+    /// Where it was made, if that is known.
+    pub(super) made: Option<Frame>,
     /// The request that it was made for, and how many seconds ago that came.
     pub(super) request: Option<(Request, f64)>,
 }
@@ -88,6 +90,10 @@ fn task(layout: Option<&Layout>, address: usize, id: u64) -> TaskSubject {
         address,
         name: name.unwrap_or_else(|| format!("Task-{id}")),
         coroutine: coroutine.unwrap_or_default(),
+        made: pointer(address + places.made.0).and_then(|code| {
+            let instruction = u32::try_from(int(address + places.made.1)?).ok()?;
+            walk::place_of(code, instruction as usize)
+        }),
         request: read(address + places.request).and_then(|number| {
             let number = number as u64;
             request::of(number).zip(request::age(number))

@@ -80,21 +80,29 @@ fn innermost(layout: &Layout, thread: usize) -> Option<usize> {
 }
 
 fn frame(layout: &Layout, address: usize, raw: &Raw) -> Option<Frame> {
-    let code = raw.code;
+    // A frame that has not begun stands before its first instruction.
+    let offset = raw.instruction.saturating_sub(raw.code + layout.code.instructions);
+    place(layout, raw.code, offset, address + layout.frame.locals)
+}
+
+/// The place of an instruction of a code object, by their address and offset.
+pub(super) fn place_of(code: usize, offset: usize) -> Option<Frame> {
+    place(layout().as_ref().ok()?, code, offset, 0)
+}
+
+fn place(layout: &Layout, code: usize, offset: usize, first_local: usize) -> Option<Frame> {
     if type_name(code)? != "code" {
         return None;
     }
     let first_line = i64::from(int(code + layout.code.first_line)?);
     let table = bytes(pointer(code + layout.code.line_table)?)?;
-    // A frame that has not begun stands before its first instruction.
-    let offset = raw.instruction.saturating_sub(code + layout.code.instructions);
     Some(Frame {
         file: text(layout, pointer(code + layout.code.file)?)?,
         function: text(layout, pointer(code + layout.code.qualified_name)?)?,
         position: line_table::position(&table, first_line, offset),
         code,
         offset,
-        first_local: address + layout.frame.locals,
+        first_local,
     })
 }
 

@@ -65,15 +65,20 @@ pub(crate) struct Places {
     pub(crate) coroutine: usize,
     /// The number of the request that it was made for.
     pub(crate) request: usize,
+    /// The code object that made it, and the instruction there.
+    pub(crate) made: (usize, usize),
 }
 
 /// See [`Places`].
 pub(crate) fn places() -> Places {
     let begin = Task::cell().offset();
+    let provenance = begin + std::mem::offset_of!(Task, provenance);
+    let (code, instruction) = Provenance::PLACES;
     Places {
         name: begin + std::mem::offset_of!(Task, name),
         coroutine: begin + std::mem::offset_of!(Task, coroutine),
         request: begin + std::mem::offset_of!(Task, see) + TaskProbe::place_of_request(),
+        made: (provenance + code, provenance + instruction),
     }
 }
 

@@ -70,6 +70,10 @@ pub(crate) struct Canceller {
 }
 
 impl Provenance {
+    /// Where the code object and the instruction lie, for whoever reads them as memory.
+    pub(super) const PLACES: (usize, usize) =
+        (std::mem::offset_of!(Self, code), std::mem::offset_of!(Self, instruction));
+
     /// The task is being made.
     #[inline(always)]
     pub(crate) fn note_creation(&self) {
