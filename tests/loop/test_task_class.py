@@ -7,10 +7,6 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.skipif(
-    sys.version_info < (3, 12), reason="before, nobody says that a variable has changed"
-)
-
 
 class Own(asyncio.Task):
     """Somebody's own tasks."""
@@ -78,6 +74,7 @@ def test_a_factory_comes_first(run, monkeypatch):
     run(main())
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="there are no eager tasks")
 def test_eager_tasks_stay_what_they_are(run):
     async def main():
         asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
