@@ -56,6 +56,7 @@ __all__ = [
     "see_armed",
     "see_before_fork",
     "see_cancelled",
+    "see_candidates",
     "see_census",
     "see_codes",
     "see_created",
@@ -76,7 +77,6 @@ __all__ = [
     "see_pending",
     "see_processes",
     "see_report",
-    "see_resting",
     "see_scrape",
     "see_settings",
     "see_snapshot",
@@ -752,9 +752,13 @@ def see_listen(
 def see_orphans(event_loop: Loop, skip: int, nanoseconds: int) -> tuple[list[list[Any]], int]: ...
 def see_pass_over(globals: dict[str, Any]) -> None: ...
 def see_pending(event_loop: Loop) -> list[Task[Any]]: ...
-def see_resting(
-    event_loop: Loop, seconds: float, skip: int, limit: int
-) -> tuple[list[Task[Any]], int]: ...
+def see_candidates(
+    event_loop: Loop,
+    seconds: float,
+    skip: int,
+    number: int,
+    meanings: dict[int, tuple[CodeType, bool | None]] | None,
+) -> tuple[list[Task[Any]], int, list[CodeType]]: ...
 def see_tasks(limit: int) -> tuple[list[Task[Any]], int]: ...
 def see_tell(task: object, what: int) -> bool: ...
 def see_unawaited(

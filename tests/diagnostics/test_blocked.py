@@ -465,7 +465,9 @@ def test_the_report_for_people(watch: Any) -> None:
     lines = done.stderr.splitlines()
     assert lines[0].startswith("V101 LOOP BLOCKED ")
     assert "(still blocked)   [pid " in lines[0]
-    assert lines[1] == "  task   the job  coro job()"
+    made = f"program.py:{done.line('made')} in main"
+    assert lines[1].startswith("  task   the job  coro job()  made at ")
+    assert lines[1].endswith(made)
     assert lines[2] == "  cause  system call clock_nanosleep"
     assert lines[3].startswith("  stack  > ")
     assert lines[3].endswith(f"program.py:{done.line('here')}  job  time.sleep(0.4)  # <- here")

@@ -9,7 +9,8 @@ Two occasions:
   look is enough;
 - every five seconds, in slices of a millisecond: tasks that have waited for longer than five
   seconds in a circle of locks, semaphores, and tasks. The same circle must be there in a second
-  look at least a second later, with no task of it having run in between.
+  look at least a second later, with no task of it having run in between. Of very many tasks those
+  are looked at that may be in a circle (`_many`).
 
 Nothing is ever raised into the program.
 """
@@ -19,13 +20,13 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from vivace import _native
 
-from . import _acquisitions, _deadlock_reports, _graph, _idle, _reach, _tasks, _waits
+from . import _acquisitions, _deadlock_reports, _graph, _idle, _many, _reach, _tasks, _waits
 from ._graph import Graph, Node
 
 #: A look takes no longer than this at a time, in seconds.
@@ -46,8 +47,7 @@ def _patience() -> float:
 
 PATIENCE = _patience()
 
-#: Of more tasks than these a part is looked at each time, and only those that rest: what is
-#: remembered of each takes some hundred bytes.
+#: Of more tasks than these only some are looked at: see `_many`.
 MOST = 2_000
 
 #: What tells a circle from another: its tasks and their stamps.
@@ -63,9 +63,8 @@ class _Looking:
     work: Iterator[None] | None = None
     #: Of tasks of another make: the stamp, and since when it has been the same.
     resting: dict[int, tuple[int, float]] = field(default_factory=dict)
-    #: How many tasks the next look passes over, if there are too many for one.
-    skip: int = 0
-    #: What the tasks waited for at the last look; they hold no references.
+    #: What tasks waited for at the last look: those that wait for something outside of the loop,
+    #: or, of very many, all that were looked at. They hold no references.
     nodes: dict[int, Node] = field(default_factory=dict)
     #: Circles, and when they were seen first.
     seen: dict[_Key, float] = field(default_factory=dict)
@@ -114,15 +113,16 @@ def _slice(looking: _Looking) -> None:
 
 def _look(of: weakref.ref[Any], looking: _Looking, now: float) -> Iterator[None]:
     """One look at all tasks of a loop, with pauses; between them it keeps nothing alive."""
-    some = _native.see_tasks(0)[1] > MOST
-    if some:
-        loop: Any = of()
-        tasks, looking.skip = _native.see_resting(loop, PATIENCE, looking.skip, MOST)
-        del loop
+    many = _native.see_tasks(0)[1] > MOST
+    references: list[weakref.ref[Any]] = []
+    if many:
+        for reference in _many.candidates(of, PATIENCE):
+            if reference is None:
+                yield
+            else:
+                references.append(reference)
     else:
-        tasks = _tasks.of_loop(of())
-    references = [weakref.ref(task) for task in tasks]
-    del tasks
+        references += map(weakref.ref, _tasks.of_loop(of()))
     yield
     resting: dict[int, tuple[int, float]] = {}
     nodes: dict[int, Node] = {}
@@ -137,21 +137,21 @@ def _look(of: weakref.ref[Any], looking: _Looking, now: float) -> Iterator[None]
                 moving.append(reference)
             else:
                 before = looking.nodes.get(id(task))
-                # What waits for a socket goes on doing so; anything else may have changed.
-                same = before is not None and before.stamp == stamp and before.outside
+                # What waits for a socket goes on doing so; anything else may have changed, and is
+                # looked at once more if it matters.
+                same = before is not None and before.stamp == stamp and (many or before.outside)
                 nodes[id(task)] = before if same and before else _graph.look(task)
         del task
         yield
     looking.resting = {task: rest for task, rest in resting.items() if rest[0] < 0}
-    looking.nodes = {task: node for task, node in nodes.items() if node.outside}
+    looking.nodes = nodes if many else {task: node for task, node in nodes.items() if node.outside}
     looking.next = now + max(APART, PATIENCE)
+    if many:
+        nodes, references = yield from _choose(of, looking, now, nodes, references, resting)
     if not nodes:
         looking.seen.clear()
         return
-    if some:
-        # Who else is inside is not known.
-        nodes = {task: n for task, n in nodes.items() if n.kind not in _graph.SEMAPHORES}
-    elif any(node.kind in _graph.SEMAPHORES for node in nodes.values()):
+    if not many and any(node.kind in _graph.SEMAPHORES for node in nodes.values()):
         # Others may be inside, and leave.
         for reference in moving:
             task = reference()
@@ -160,7 +160,9 @@ def _look(of: weakref.ref[Any], looking: _Looking, now: float) -> Iterator[None]
             del task
             yield
     loop = of()
-    if some:
+    if loop is None:
+        return
+    if many:
         alive = {id(task): task for each in references if (task := each()) and not task.done()}
     else:
         alive = {id(task): task for task in _tasks.of_loop(loop)}
@@ -185,8 +187,54 @@ def _look(of: weakref.ref[Any], looking: _Looking, now: float) -> Iterator[None]
                 loop, graph, cycle, alive, min(resting[task][1] for task in cycle)
             )
     looking.seen = seen
-    if not some:
+    if not many:
         _report_abandoned(loop, graph, alive, looking, resting, idle=False)
+
+
+#: What is to be judged: the nodes, and references to their tasks.
+_Chosen = tuple[dict[int, Node], list[weakref.ref[Any]]]
+
+
+def _choose(
+    of: weakref.ref[Any],
+    looking: _Looking,
+    now: float,
+    nodes: dict[int, Node],
+    references: list[weakref.ref[Any]],
+    resting: dict[int, tuple[int, float]],
+) -> Generator[None, None, _Chosen]:
+    """Of very many tasks those that may be in a circle, as they are now."""
+    tied = yield from _many.tied(nodes)
+    chosen: dict[int, Node] = {}
+    kept: list[weakref.ref[Any]] = []
+
+    def keep(reference: weakref.ref[Any], task: Any, node: Node) -> None:
+        if id(task) not in chosen:
+            kept.append(reference)
+        chosen[id(task)] = node
+        resting.setdefault(id(task), (node.stamp, _since(looking, task, node.stamp, now)))
+
+    if not tied:
+        return chosen, kept
+    for reference in references:
+        task = reference()
+        if task is not None and id(task) in tied and not task.done():
+            keep(reference, task, _graph.look(task))
+        del task
+        yield
+    wanted = {node.thing for node in chosen.values() if node.kind in _graph.SEMAPHORES}
+    if not wanted:
+        return chosen, kept
+    # Others may be inside, and leave: also those that wait for nobody.
+    for each in _many.candidates(of, 0.0, everyone=True):
+        task = None if each is None else each()
+        if each is not None and task is not None and not task.done() and id(task) not in chosen:
+            node = _graph.look(task)
+            if any(held.thing in wanted for held in node.held):
+                keep(each, task, node)
+        del task
+        yield
+    return chosen, kept
 
 
 def _since(looking: _Looking, task: Any, stamp: int, now: float) -> float:

@@ -9,7 +9,7 @@ its stamp.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,9 +29,9 @@ SIGNALLED = {
     "anyio stream.send": {"receive", "receive_nowait", "clone"},
 }
 
-_LOCKS = {"Lock", "anyio Lock"}
+LOCKS = {"Lock", "anyio Lock"}
 SEMAPHORES = {"Semaphore", "anyio Semaphore", "anyio CapacityLimiter"}
-_TASKS = {"task", "gather", "TaskGroup", "wait", "as_completed", "shield", "wait_for"}
+TASKS = {"task", "gather", "TaskGroup", "wait", "as_completed", "shield", "wait_for"}
 
 CERTAIN, LIKELY, SUSPECT = "certain", "likely", "suspect"
 
@@ -205,14 +205,14 @@ class Graph:
     def _edges(self, node: Node) -> list[Edge]:
         if node.awake or node.outside:
             return []
-        if node.kind in _LOCKS:
+        if node.kind in LOCKS:
             return [Edge(owner, CERTAIN) for owner in self.owners(node)] if node.taken else []
         if node.kind in SEMAPHORES:
             owners = self.owners(node)
             full = node.limit is not None and len(owners) >= node.limit
             verdict = CERTAIN if full or self.idle else LIKELY
             return [Edge(owner, verdict) for owner in owners] if node.taken else []
-        if node.kind in _TASKS:
+        if node.kind in TASKS:
             return [Edge(task, CERTAIN) for task in node.on]
         if node.kind in SIGNALLED:
             return [Edge(task, CERTAIN if self.idle else SUSPECT) for task in self._wakers(node)]
@@ -244,12 +244,12 @@ class Graph:
 
     def _is_stuck(self, node: Node, stuck: set[int]) -> bool:
         blockers = [edge.to in stuck for edge in self.edges[node.task]]
-        if node.kind in _LOCKS:
+        if node.kind in LOCKS:
             return any(blockers) or (self.idle and node.taken)
         if node.kind in SEMAPHORES:
             # Each one who leaves lets one in.
             return (bool(blockers) and all(blockers)) or (self.idle and node.taken)
-        if node.kind in _TASKS:
+        if node.kind in TASKS:
             if node.any_of:
                 return bool(blockers) and all(blockers) and (self.idle or not node.others)
             return any(blockers) or self.idle
@@ -265,9 +265,11 @@ class Graph:
             for task in self.stuck
         }
         found = []
-        for group in _tied(inside):
+        for group in components(inside):
+            if group is None:
+                continue
             if len(group) > 1 or group[0] in inside[group[0]]:
-                found.append(_around(group, inside))
+                found.append(around(group, inside))
         return found
 
     def verdict(self, cycle: list[int]) -> str:
@@ -294,13 +296,15 @@ class Graph:
         return len(reached) - len(set(cycle))
 
 
-def _tied(graph: dict[int, list[int]]) -> list[list[int]]:
-    """The strongly connected components (Tarjan's algorithm, without recursion)."""
+def components(graph: dict[int, list[int]]) -> Iterator[list[int] | None]:
+    """The strongly connected components (Tarjan's algorithm, without recursion).
+
+    Between them comes None, for whoever wants to make a pause.
+    """
     index: dict[int, int] = {}
     low: dict[int, int] = {}
     on_stack: set[int] = set()
     stack: list[int] = []
-    found = []
     for root in graph:
         if root in index:
             continue
@@ -331,11 +335,11 @@ def _tied(graph: dict[int, list[int]]) -> list[list[int]]:
                         group.append(other)
                         if other == node:
                             break
-                    found.append(group)
-    return found
+                    yield group
+        yield None
 
 
-def _around(group: list[int], graph: dict[int, list[int]]) -> list[int]:
+def around(group: list[int], graph: dict[int, list[int]]) -> list[int]:
     """The shortest circle in a connected group, through the task that is least tied."""
     members = set(group)
     start = min(group)

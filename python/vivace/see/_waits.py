@@ -16,7 +16,7 @@ from ._frames import Frame
 from ._futures import task_name, tasks_behind
 from ._wait import AWAKE, Context, Describe, Wait
 
-__all__ = ["AWAKE", "Wait", "deadline", "describe", "task_name", "tasks_behind"]
+__all__ = ["AWAKE", "Wait", "deadline", "describe", "describer", "task_name", "tasks_behind"]
 
 
 def describe(task: Any, *, named: bool = True) -> Wait:
@@ -70,7 +70,7 @@ def _what(task: Any, coroutine: Any, frames: list[Frame], future: Any, named: bo
 def _look(context: Context, first: int) -> Wait:
     """What is waited for from a frame inwards."""
     for index in range(first, len(context.frames)):
-        describe = _known(context.frames[index].code)
+        describe = describer(context.frames[index].code)
         if describe is not None:
             return describe(context.at(index))
     return _futures.describe(context.at(len(context.frames)))
@@ -87,7 +87,7 @@ def _current(task: Any) -> Any:
 _known_codes: dict[int, tuple[CodeType, Describe | None]] = {}
 
 
-def _known(code: CodeType) -> Describe | None:
+def describer(code: CodeType) -> Describe | None:
     """Who can describe a frame of this code."""
     if _authors.author(code.co_filename) == _authors.USER:
         return None

@@ -67,6 +67,12 @@ impl Callbacks {
         list.first.iter().chain(&list.rest).any(|callback| matches!(callback, Callback::Wake(_)))
     }
 
+    /// Whether there is one, and no more.
+    pub(crate) fn is_one(&self) -> bool {
+        let list = self.0.borrow();
+        usize::from(list.first.is_some()) + list.rest.len() == 1
+    }
+
     /// Takes all.
     #[inline]
     pub(crate) fn take(&self) -> (Option<Callback>, Vec<Callback>) {

@@ -8,7 +8,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyWeakrefReference};
-use vivace_sys::clock::{monotonic_nanoseconds, ticks};
+use vivace_sys::clock::monotonic_nanoseconds;
 
 use crate::event_loop::Loop;
 use crate::ffi::function::{Body, Function};
@@ -246,7 +246,7 @@ pub(super) fn for_each_of(
 }
 
 /// The tasks as Python is given them.
-fn list(py: Python<'_>, tasks: Vec<Owned>) -> Vec<Py<PyAny>> {
+pub(super) fn list(py: Python<'_>, tasks: Vec<Owned>) -> Vec<Py<PyAny>> {
     tasks.into_iter().map(|task| into_pyo3(py, task)).collect()
 }
 
@@ -273,38 +273,6 @@ fn see_tasks(py: Python<'_>, limit: usize) -> (Vec<Py<PyAny>>, usize) {
         found.len() < limit
     });
     (list(py, found), registry::count())
-}
-
-/// `see_resting(loop, seconds, skip, limit)`: passes over `skip` pending tasks of the loop; of
-/// those that come next `limit` that wait, and have not run for so long, and how many to pass over
-/// next time.
-#[pyfunction]
-fn see_resting(
-    py: Python<'_>,
-    event_loop: &Bound<'_, PyAny>,
-    seconds: f64,
-    skip: usize,
-    limit: usize,
-) -> PyResult<(Vec<Py<PyAny>>, usize)> {
-    let event_loop = loop_of(event_loop)?;
-    let (now, scale) = (ticks(), event_loop.see.scale());
-    let rests = |task: &Instance<Task>| {
-        let since = scale.duration(now.saturating_sub(task.see.ready_since()));
-        task.is_parked() && since as f64 / 1e9 >= seconds
-    };
-    let (mut found, mut number, mut next) = (Vec::new(), 0, 0);
-    for_each_of(event_loop, |task| {
-        number += 1;
-        if number > skip && rests(task) {
-            if found.len() == limit {
-                next = number - 1;
-                return false;
-            }
-            found.push(task.object().new_ref());
-        }
-        true
-    });
-    Ok((list(py, found), next))
 }
 
 /// `see_census(loop)`: for each place where pending tasks of the loop were made `(one of them,
@@ -419,7 +387,6 @@ pub(super) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(see_tell, module)?)?;
     module.add_function(wrap_pyfunction!(see_pending, module)?)?;
     module.add_function(wrap_pyfunction!(see_tasks, module)?)?;
-    module.add_function(wrap_pyfunction!(see_resting, module)?)?;
     module.add_function(wrap_pyfunction!(see_census, module)?)?;
     module.add_function(wrap_pyfunction!(see_ignoring, module)?)?;
     module.add_function(wrap_pyfunction!(see_orphans, module)?)?;

@@ -26,6 +26,7 @@
 //! | `tick` | what is called once a second |
 //! | `heard` | findings kept for the plugin for pytest |
 //! | `value_stack` | the frames of suspended coroutines, for `vivace.see` |
+//! | `candidates` | which of many tasks may be part of a deadlock |
 //! | `lost` | coroutines nobody awaits, failures nobody looks at, tasks that never go on |
 //!
 //! `vivace-see` has what needs no Python: texts, formats, limits. `python/vivace/see` has what is
@@ -33,6 +34,7 @@
 
 mod attend;
 mod blocked;
+mod candidates;
 mod cause;
 mod collector;
 mod heard;
@@ -173,6 +175,7 @@ pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(metrics::see_metrics, module)?)?;
     module.add_function(wrap_pyfunction!(metrics::see_metrics_text, module)?)?;
     module.add_function(wrap_pyfunction!(scrape::see_scrape, module)?)?;
+    module.add_function(wrap_pyfunction!(candidates::see_candidates, module)?)?;
     module.add_function(wrap_pyfunction!(see_report, module)?)?;
     module.add_function(wrap_pyfunction!(see_settings, module)?)?;
     module.add_function(wrap_pyfunction!(see_codes, module)?)?;
