@@ -47,7 +47,9 @@ class Lane {
  * same unless one is inside another.
  */
 function sortByBegin(/** @type {Uint32Array} */ rows, /** @type {Steps} */ { begin }) {
-  rows.sort();
+  let ascending = true;
+  for (let i = 1; i < rows.length && ascending; i++) ascending = rows[i] > rows[i - 1];
+  if (!ascending) rows.sort();
   for (let i = 1; i < rows.length; i++) {
     if (begin[rows[i]] < begin[rows[i - 1]]) {
       rows.sort((a, b) => begin[a] - begin[b]);

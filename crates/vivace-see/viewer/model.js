@@ -41,6 +41,9 @@ class Spans {
   }
 }
 
+/** Of most tasks. @type {{time: number, by: number}[]} */
+const NOTHING = [];
+
 class Task {
   constructor(/** @type {number} */ number, /** @type {number} */ loop) {
     this.number = number;
@@ -53,8 +56,7 @@ class Task {
     this.ended = NaN;
     /** "ok", "failed", "cancelled", or empty while it lives. */
     this.outcome = "";
-    /** @type {{time: number, by: number}[]} */
-    this.cancels = [];
+    this.cancels = NOTHING;
     /** Its steps are `model.order[first]` to `model.order[last - 1]`. */
     this.first = 0;
     this.last = 0;
@@ -154,14 +156,20 @@ class Model {
     const which = new Uint32Array(count);
     /** @type {Task[]} */
     const tasks = [];
-    const places = new Map();
+    let largest = 0;
+    for (let i = 0; i < count; i++) if (task[i] > largest) largest = task[i];
+    // A table, from 1 on, unless their numbers are far apart.
+    const places = largest <= count * 4 + 1e6 ? new Uint32Array(largest + 1) : null;
+    const others = new Map();
     for (let i = 0; i < count; i++) {
-      let place = places.get(task[i]);
-      if (place === undefined) {
-        place = tasks.push(new Task(task[i], loop[i])) - 1;
-        places.set(task[i], place);
+      const number = task[i];
+      let place = places ? places[number] : others.get(number) ?? 0;
+      if (place === 0) {
+        place = tasks.push(new Task(number, loop[i]));
+        if (places) places[number] = place;
+        else others.set(number, place);
       }
-      which[i] = place;
+      which[i] = place - 1;
     }
     const next = new Uint32Array(tasks.length + 1);
     for (let i = 0; i < count; i++) next[which[i] + 1]++;
@@ -209,7 +217,7 @@ class Model {
           of(i).outcome = ["ok", "failed", "cancelled"][detail[i]] ?? "";
           break;
         case KIND.cancelled:
-          of(i).cancels.push({ time: time[i], by: detail[i] });
+          of(i).cancels = [...of(i).cancels, { time: time[i], by: detail[i] }];
           break;
         case KIND.short:
           this.short.steps += subject[i];
@@ -225,10 +233,13 @@ class Model {
   /** @param {Others} others */
   readLoops(others) {
     const { steps } = this;
-    const numbers = new Set();
-    for (let i = 0; i < steps.count; i++) numbers.add(steps.loop[i]);
-    for (let i = 0; i < others.count; i++) numbers.add(others.loop[i]);
-    this.loops = [...numbers].sort((a, b) => a - b).map((number) => {
+    const there = new Uint8Array(1 << 16);
+    for (let i = 0; i < steps.count; i++) there[steps.loop[i]] = 1;
+    for (let i = 0; i < others.count; i++) there[others.loop[i]] = 1;
+    /** @type {number[]} */
+    const numbers = [];
+    for (let i = 0; i < there.length; i++) if (there[i]) numbers.push(i);
+    this.loops = numbers.map((number) => {
       const pick = (/** @type {number} */ kind) => {
         const rows = new Uint32Array(others.count);
         let count = 0;
