@@ -39,7 +39,7 @@ pub(super) struct TaskSubject {
     /// The qualified name of its coroutine.
     pub(super) coroutine: String,
     /// Where it was made, if that is known.
-    pub(super) made: Option<Frame>,
+    pub(super) made: Option<Box<Frame>>,
     /// The request that it was made for, and how many seconds ago that came.
     pub(super) request: Option<(Request, f64)>,
 }
@@ -92,7 +92,7 @@ fn task(layout: Option<&Layout>, address: usize, id: u64) -> TaskSubject {
         coroutine: coroutine.unwrap_or_default(),
         made: pointer(address + places.made.0).and_then(|code| {
             let instruction = u32::try_from(int(address + places.made.1)?).ok()?;
-            walk::place_of(code, instruction as usize)
+            walk::place_of(code, instruction as usize).map(Box::new)
         }),
         request: read(address + places.request).and_then(|number| {
             let number = number as u64;
