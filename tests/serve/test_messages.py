@@ -139,6 +139,27 @@ class TestSendAfterDisconnect:
         assert server.seen(name).notes[-1] in ("disconnected", "OSError")
 
 
+class TestLeavingAfterDisconnect:
+    """An application that returns because nobody waits any more has done nothing wrong."""
+
+    @pytest.mark.parametrize("how", [Wire.close, Wire.reset, Wire.half_close])
+    @pytest.mark.parametrize("when", ["early", "started", "late"])
+    def test_nothing_is_logged(self, server, wire, how, when):
+        name, before = unique(), len(server.output())
+        wire.send(get("/leave-when-told", name).replace(b"?", f"?{when}=&".encode()))
+        server.seen(name, 1)
+        how(wire)
+        assert server.seen(name).ended == "returned"
+        server.get("/hello")
+        assert "ASGI callable returned" not in server.output(before)
+
+    @pytest.mark.parametrize("when", ["early", "started"])
+    def test_who_has_only_ended_his_side_is_not_left_waiting(self, wire, when):
+        wire.send(get("/leave-when-told", unique()).replace(b"?", f"?{when}=&".encode()))
+        wire.half_close()
+        assert wire.rest() == b""
+
+
 BAD_MESSAGES = [
     "type-missing",
     "type-unknown",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 import pytest
+from support import serving
 from support.http_wire import Truncated
 from support.serving import unique
 from support.splits import byte_by_byte, each_split
@@ -216,6 +217,14 @@ class TestHeaders:
         assert response[b"x-a"] == b"1"
         assert response.all(b"set-cookie") == [b"a=1", b"b=2"]
 
+    @pytest.mark.skipif(serving.KIND != "vivace", reason="uvicorn sends both")
+    def test_a_header_of_the_servers_own(self, wire):
+        """Said by the application, it takes the place of the server's."""
+        headers = "[(b'Server',b'mine'),(b'server',b'other')]"
+        response = WebSocket.open(wire, f"/accepting?headers={headers}").response
+        assert response.all(b"server") == [b"mine", b"other"]
+        assert len(response.all(b"date")) == 1
+
     def test_injection(self, server, wire):
         name = unique()
         wire.send(upgrade(f"/accepting?id={name}&headers=[(b'x-a',b'1%5Cr%5Cnx-injected:1')]"))
@@ -302,6 +311,15 @@ class TestDenial:
         wire.send(upgrade("/deny-and-leave"))
         with pytest.raises((Truncated, ConnectionResetError)):
             wire.response()
+
+    @pytest.mark.skipif(serving.KIND != "vivace", reason="uvicorn has sent the start")
+    @pytest.mark.parametrize("how", ["leave", "raise"])
+    def test_only_a_start(self, server, wire, how):
+        """The client has seen nothing of it, and gets a whole answer."""
+        wire.send(upgrade(f"/deny-with-a-start?{how}"))
+        response = wire.response()
+        assert (response.status, response.body) == (500, b"Internal Server Error")
+        server.printed("returned without completing response|ValueError: raised in a denial")
 
     def test_nothing_else_after_its_start(self, server, wire):
         name = unique()

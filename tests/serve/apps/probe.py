@@ -207,6 +207,19 @@ async def leave_drawn_out(scope, receive, send, record):
     await send(body(b"part", True))
 
 
+@app.handler
+async def leave_when_told(scope, receive, send, record):
+    """Return once the client has gone: before an answer, or in the middle of one."""
+    record.note("called")
+    if scope["query_string"].startswith(b"started"):
+        await send(ok())
+    if scope["query_string"].startswith(b"late"):
+        await send(ok())
+        await send(body(b"part", True))
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 # --- receive
 
 

@@ -199,6 +199,15 @@ async def deny_and_leave(scope, receive, send, record):
 
 
 @app.handler
+async def deny_with_a_start(scope, receive, send, record):
+    """Leave, or raise, when the denial has only started."""
+    await receive()
+    await send(denial(403, []))
+    if b"raise" in scope["query_string"]:
+        raise ValueError("raised in a denial")
+
+
+@app.handler
 async def deny_then_accept(scope, receive, send, record):
     """After the start of a denial nothing but its body may come."""
     await receive()

@@ -267,18 +267,24 @@ impl Party for Exchange {
     }
 }
 
-/// The application has returned: it must have answered.
+/// The application has returned: it must have answered, unless it was told that nobody waits.
 fn returned(exchange: &Instance<Exchange>) -> Result<()> {
     if exchange.is_complete() || exchange.lost.get() {
         return Ok(());
     }
-    let service = exchange.service()?;
-    if exchange.phase() == Phase::Waiting {
-        service.log_error("ASGI callable returned without starting response.", None)?;
-        return internal_error(exchange);
+    // Its head was kept back as long as the response has only started.
+    let unseen = matches!(exchange.phase(), Phase::Waiting | Phase::Started);
+    if exchange.disconnected.get() {
+        let gone = exchange.connection.get().is_some_and(|connection| connection.eof.get());
+        return match unseen && !gone {
+            true => response::plain(exchange, 503, "Service Unavailable", &[]),
+            false => response::cut(exchange),
+        };
     }
-    service.log_error("ASGI callable returned without completing response.", None)?;
-    response::cut(exchange)
+    let service = exchange.service()?;
+    let what = if exchange.phase() == Phase::Waiting { "starting" } else { "completing" };
+    service.log_error(&format!("ASGI callable returned without {what} response."), None)?;
+    if unseen { internal_error(exchange) } else { response::cut(exchange) }
 }
 
 /// The application has raised.
@@ -298,7 +304,7 @@ fn failed(exchange: &Instance<Exchange>, exception: Owned) -> Result<()> {
     }
 }
 
-fn internal_error(exchange: &Instance<Exchange>) -> Result<()> {
+pub(super) fn internal_error(exchange: &Instance<Exchange>) -> Result<()> {
     response::plain(exchange, 500, "Internal Server Error", &[])
 }
 

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use vivace_http::ws::handshake::Handshake;
 use vivace_http::ws::{CloseCode, Closing, Decoder, Encoder, Keepalive, Phase};
 
-use super::application::{self, Party, Ties};
+use super::application::{self, Party, Ties, internal_error};
 use super::connection::Connection;
 use super::exchange::{self, Exchange};
 use super::http2_websocket::OnStream;
@@ -233,7 +233,10 @@ fn unfinished_denial(this: &Instance<WebSocket>) -> Result<()> {
         Some(denial) => {
             let message = "ASGI callable returned without completing response.";
             this.service()?.log_error(message, None)?;
-            response::cut(&denial)
+            match denial.phase() {
+                exchange::Phase::Waiting | exchange::Phase::Started => internal_error(&denial),
+                _ => response::cut(&denial),
+            }
         }
         None => Ok(()),
     }

@@ -229,9 +229,13 @@ impl Instance<WebSocket> {
             let own = handshake.response_headers(subprotocol);
             let own = own.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
             let given = extra.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
-            let date = defaults.date.map(|date| (&b"date"[..], date));
-            let server = defaults.server.map(|server| (&b"server"[..], server));
-            let fields: Vec<Header<'_>> = (own.chain(given).chain(date).chain(server))
+            let missing = [(&b"date"[..], defaults.date), (&b"server"[..], defaults.server)]
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?)))
+                .filter(|(name, _)| {
+                    !extra.iter().any(|(said, _)| said.as_slice().eq_ignore_ascii_case(name))
+                });
+            let fields: Vec<Header<'_>> = (own.chain(given).chain(missing))
                 .map(|(name, value)| Header { name, value })
                 .collect();
             match self.on_stream.id() {
