@@ -43,6 +43,16 @@ class Asgi3ByHand:
         return asgi3(scope, receive, send)
 
 
+class Awaitable:
+    """ASGI 3 by being awaited, as the endpoints of Starlette are."""
+
+    def __init__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.arguments = (scope, receive, send)
+
+    def __await__(self) -> Any:
+        return asgi3(*self.arguments).__await__()
+
+
 class Asgi2:
     def __init__(self, scope: Any) -> None: ...
 
@@ -68,6 +78,7 @@ def errors(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
         (Asgi3(), "asgi3"),
         (Asgi3().__call__, "asgi3"),
         (Asgi3ByHand(), "asgi3"),
+        (Awaitable, "asgi3"),
         (asgi2, "asgi2"),
         (Asgi2, "asgi2"),
         (wsgi, "wsgi"),
@@ -95,6 +106,19 @@ def call(app: Any, scope: dict[str, Any], body: bytes = b"") -> list[dict[str, A
 
 
 SCOPE = {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.5"}}
+
+
+@pytest.mark.parametrize("app", [Awaitable, Asgi3ByHand()])
+def test_what_is_called_is_a_coroutine(app):
+    """The engine makes a task of it, which takes no other awaitables."""
+    adapted, _ = adapt(app, "auto")
+    ((message),) = call(adapted, SCOPE)
+    assert message == {"type": "done", "scope": SCOPE}
+
+
+@pytest.mark.parametrize("app", [asgi3, Asgi3(), Asgi3().__call__])
+def test_coroutine_functions_are_called_themselves(app):
+    assert adapt(app, "auto")[0] is app
 
 
 def test_asgi2_is_told_its_version():

@@ -18,7 +18,7 @@ from ._errors import NotStarted
 from ._log_formatters import TRACE_LOG_LEVEL
 from ._logging import asgi_logger, error_logger
 
-__all__ = ["Interface", "adapt", "called_if_factory"]
+__all__ = ["Interface", "adapt", "as_coroutine_function", "called_if_factory"]
 
 Interface = Literal["auto", "asgi3", "asgi2", "wsgi"]
 
@@ -75,7 +75,7 @@ def adapt(app: Any, interface: Interface, name: Any = None) -> tuple[Application
         case "asgi2":
             adapted = _from_asgi2(app)
         case _:
-            adapted = app
+            adapted = as_coroutine_function(app)
     if logging.getLogger("uvicorn.error").getEffectiveLevel() <= TRACE_LOG_LEVEL:
         adapted = _traced(adapted)
     return adapted, interface
@@ -87,12 +87,19 @@ def interface_of(app: Any) -> Interface:
         app = app.func
     if inspect.isclass(app):
         return "asgi3" if hasattr(app, "__await__") else "asgi2"
-    call = app if inspect.isroutine(app) else getattr(app, "__call__", None)  # noqa: B004
-    if inspect.iscoroutinefunction(call):
+    if _is_coroutine_function(app):
         return "asgi3"
     if _takes(app, 1) or not (_takes(app, 2) or _takes(app, 3)):
         return "asgi2"
     return "asgi3" if _takes(app, 3) else "wsgi"
+
+
+def _is_coroutine_function(app: Any) -> bool:
+    """Whether what a call of it returns can be made a task as it is."""
+    if inspect.isclass(app):
+        return False
+    call = app if inspect.isroutine(app) else getattr(app, "__call__", None)  # noqa: B004
+    return inspect.iscoroutinefunction(call)
 
 
 def _takes(function: Any, count: int) -> bool:
@@ -102,6 +109,20 @@ def _takes(function: Any, count: int) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def as_coroutine_function(app: Any) -> Application:
+    """The application, also if it returns what can be awaited but is no coroutine.
+
+    A class with `__await__` is one, such as the endpoints of Starlette.
+    """
+    if _is_coroutine_function(app):
+        return cast("Application", app)
+
+    async def asgi3(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+
+    return asgi3
 
 
 def _from_asgi2(app: Any) -> Application:
