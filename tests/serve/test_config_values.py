@@ -214,6 +214,9 @@ class TestSettings:
         for name in ("timeout_keep_alive", "timeout_request", "ws_ping_interval", "timeout_write"):
             assert type(getattr(settings, name)) is float
 
+    def test_an_interval_of_0_turns_pings_off(self):
+        assert config(ws_ping_interval=0).settings().ws_ping_interval is None
+
     def test_jitter(self):
         limits = {
             config(limit_max_requests=10, limit_max_requests_jitter=3).settings().limit_max_requests

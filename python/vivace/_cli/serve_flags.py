@@ -374,7 +374,7 @@ FLAGS: tuple[Flag, ...] = (
     ),
     _flag(_WS, "--ws-max-size", Kind.SIZE, "Largest message, in bytes."),
     _flag(_WS, "--ws-max-queue", Kind.NUMBER, "Messages that may wait for the application."),
-    _flag(_WS, "--ws-ping-interval", Kind.SECONDS, "Seconds between pings; none: no pings."),
+    _flag(_WS, "--ws-ping-interval", Kind.SECONDS, "Seconds between pings; none or 0: no pings."),
     _flag(
         _WS, "--ws-ping-timeout", Kind.SECONDS, "Seconds that an answer may take; none: any number."
     ),

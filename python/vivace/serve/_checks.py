@@ -45,7 +45,7 @@ _NUMBERS_OR_NONE: dict[str, int] = {
 
 # Seconds: those that may be 0, and those that may not.
 _SECONDS = ("reload_delay", "timeout_keep_alive")
-_SECONDS_OR_NONE = ("timeout_graceful_shutdown",)
+_SECONDS_OR_NONE = ("timeout_graceful_shutdown", "ws_ping_interval")
 _SECONDS_ABOVE_ZERO = (
     "timeout_request_header",
     "timeout_write",
@@ -58,7 +58,6 @@ _SECONDS_ABOVE_ZERO_OR_NONE = (
     "timeout_request",
     "timeout_worker_healthcheck",
     "limit_worker_age",
-    "ws_ping_interval",
     "ws_ping_timeout",
 )
 

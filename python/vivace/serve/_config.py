@@ -321,7 +321,8 @@ class Config:
             ws=self.ws != "none" and self.interface != "wsgi",
             ws_max_size=self.ws_max_size,
             ws_max_queue=self.ws_max_queue,
-            ws_ping_interval=_float(self.ws_ping_interval),
+            # 0 is how uvicorn's users turn it off.
+            ws_ping_interval=_float(self.ws_ping_interval) or None,
             ws_ping_timeout=_float(self.ws_ping_timeout),
             ws_per_message_deflate=self.ws_per_message_deflate,
         )
