@@ -591,6 +591,9 @@ class HttpService:
     def requests(self) -> int:
         """How many requests are in flight."""
     @property
+    def websockets(self) -> int:
+        """How many WebSockets have a handler that runs."""
+    @property
     def served(self) -> int:
         """How many requests have ended."""
     on_served: Callable[[int], object] | None

@@ -291,7 +291,7 @@ class TestApplication:
 
     def test_asgi_2(self, start_server):
         server = start_server("apps.servers:Asgi2", "--lifespan", "off")
-        assert server.get("/").body == b"asgi2 http"
+        assert server.get("/").body == b"asgi2 http 2.0"
 
     @on_top
     def test_wsgi(self, start_server):

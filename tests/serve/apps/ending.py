@@ -64,6 +64,17 @@ async def brief(scope, receive, send, record):
 
 
 @app.handler
+async def afterwards(scope, receive, send, record):
+    """Work on when the client has gone."""
+    record.note("called")
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    record.note("gone")
+    await asyncio.sleep(1)
+    say("afterwards: done")
+
+
+@app.handler
 async def large(scope, receive, send, record):
     await answer(send, b"l" * 200_000)
 

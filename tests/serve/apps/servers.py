@@ -22,6 +22,16 @@ async def path(scope, receive, send, record):
     await answer(send, repr((sys.path, os.getcwd())).encode())
 
 
+class Endpoint:
+    """An application that is awaited, and is no coroutine function."""
+
+    def __init__(self, scope, receive, send):
+        self.arguments = (scope, receive, send)
+
+    def __await__(self):
+        return probe.app(*self.arguments).__await__()
+
+
 def factory():
     return probe.app
 
@@ -52,7 +62,7 @@ class Asgi2:
         self.scope = scope
 
     async def __call__(self, receive, send):
-        await answer(send, f"asgi2 {self.scope['type']}".encode())
+        await answer(send, f"asgi2 {self.scope['type']} {self.scope['asgi']['version']}".encode())
 
 
 def wsgi(environ, start_response):

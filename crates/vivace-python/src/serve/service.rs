@@ -680,6 +680,7 @@ pub(super) fn make_class() -> Result<Owned> {
     .call(call)
     .getter(c"connections", |this: &This| number(this.counts.connections.len()))
     .getter(c"requests", |this: &This| number(this.counts.running.len()))
+    .getter(c"websockets", |this: &This| number(this.counts.websockets.len()))
     .getter(c"served", |this: &This| text::unsigned(this.counts.served.get()))
     .property(
         c"on_served",
