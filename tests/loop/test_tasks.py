@@ -6,11 +6,13 @@ import asyncio
 import contextvars
 import gc
 import io
+import subprocess
 import sys
 import traceback
 import weakref
 
 import pytest
+from support.patience import SECONDS
 
 
 class Failure(Exception):
@@ -878,3 +880,55 @@ def test_done_callbacks_of_a_task(loop):
     loop.run_until_complete(task)
     spin(loop)
     assert seen == [task]
+
+
+def test_cancelling_goes_through_a_long_chain(run):
+    async def main():
+        innermost = asyncio.get_running_loop().create_future()
+        chain = [innermost]
+
+        async def follow(awaited):
+            await awaited
+
+        for _ in range(200):
+            chain.append(asyncio.create_task(follow(chain[-1])))
+        await asyncio.sleep(0)
+        assert chain[-1].cancel("enough")
+        with pytest.raises(asyncio.CancelledError):
+            await chain[-1]
+        assert all(awaited.cancelled() for awaited in chain)
+
+    run(main())
+
+
+ROUND = """
+import asyncio
+
+tasks = []
+
+async def follow(number):
+    await tasks[number]
+
+async def main():
+    tasks.extend(asyncio.create_task(follow(number)) for number in (1, 2, 0))
+    await asyncio.sleep(0.01)
+    try:
+        tasks[0].cancel()
+    except RecursionError as error:
+        print(type(error).__name__, str(error).startswith("maximum recursion depth exceeded"))
+    print([task.done() for task in tasks], flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", [["-c", ROUND], ["-m", "vivace", "run", "-c", ROUND]])
+def test_cancelling_tasks_that_await_each_other(how):
+    """They can never end, so they are left to a process of their own."""
+    done = subprocess.run(
+        [sys.executable, *how], capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    # asyncio.run() tries it again at its end.
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == "RecursionError True\n[False, False, False]\n"
+    assert "RecursionError" in done.stderr

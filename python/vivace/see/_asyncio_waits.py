@@ -80,8 +80,9 @@ def _inner(context: Context, function: str, name: str) -> Any:
 
 def _as_completed(context: Context) -> Wait:
     owner = context.frame.get("self")
-    waited = tuple(owner._todo if owner is not None else context.frame.get("todo") or ())
-    text = f"as_completed, {len(waited)} left"
+    # Up to 3.12 the function that waits does not know of whom.
+    waited = tuple(owner._todo) if owner is not None else ()
+    text = f"as_completed, {len(waited)} left" if waited else "as_completed"
     return Wait("as_completed", text, on=waited, any_of=True, cancels=False)
 
 

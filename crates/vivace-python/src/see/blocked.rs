@@ -426,7 +426,11 @@ pub(super) fn while_blocked(page: &Page, samples: &[Sample], repeated: bool) -> 
 /// A block that was reported is over.
 pub(super) fn when_over(code: &str, samples: &[Sample], blocked: u64) -> Finding {
     // The last sample that says something: the very last may be of the end.
-    let telling = |sample: &Sample| !matches!(sample.cause, Cause::Starved | Cause::Unknown);
+    let telling = |sample: &Sample| match code {
+        "V110" => sample.cause == Cause::Gil,
+        "V111" => sample.cause == Cause::Gc,
+        _ => !matches!(sample.cause, Cause::Starved | Cause::Unknown),
+    };
     let until = samples.iter().rposition(telling).map_or(samples.len(), |at| at + 1);
     let samples = &samples[..until];
     let mut lines = Vec::new();

@@ -1,6 +1,7 @@
 //! `cancel`, `uncancel`, `cancelling`.
 
 use super::Task;
+use crate::ffi::error::{Builtin, raise};
 use crate::ffi::{Args, Instance, Object, Owned, Result, imports, names, text};
 use crate::future::Future;
 use crate::future::await_iter::core_of;
@@ -12,24 +13,40 @@ pub(super) fn cancel(this: &Instance<Task>, args: &Args<'_>) -> Result<Owned> {
     Ok(text::boolean(cancel_task(this, message)?))
 }
 
+/// Tasks that await each other are asked one after the other, not one inside another: a chain may be
+/// long, and tasks may await each other in a circle.
 pub(super) fn cancel_task(this: &Instance<Task>, message: Option<&Object>) -> Result<bool> {
-    this.core.silence();
-    if !this.core.is_pending() {
-        return Ok(false);
-    }
-    this.cancel_requests.set(this.cancel_requests.get() + 1);
-    if trace::is_on() {
-        this.in_trace(trace::cancelled);
-    }
-    this.note_cancellation();
-    if let Some(waits_for) = this.waits_for.get() {
-        if cancel_waited(&waits_for, message)? {
-            return Ok(true);
+    /// About where asyncio, which calls itself, gives up.
+    const LONGEST: usize = 10_000;
+    let mut awaited: Option<Owned> = None;
+    for _ in 0..LONGEST {
+        // Whatever is asked may run Python code: it stays alive.
+        let current = awaited.clone();
+        let task = current.as_ref().and_then(|task| task.exact::<Task>()).unwrap_or(this);
+        task.core.silence();
+        if !task.core.is_pending() {
+            return Ok(false);
         }
+        task.cancel_requests.set(task.cancel_requests.get() + 1);
+        if trace::is_on() {
+            task.in_trace(trace::cancelled);
+        }
+        task.note_cancellation();
+        if let Some(waits_for) = task.waits_for.get() {
+            // One that is done says no, and then this one has to know.
+            if waits_for.exact::<Task>().is_some_and(|next| next.core.is_pending()) {
+                awaited = Some(waits_for);
+                continue;
+            }
+            if cancel_waited(&waits_for, message)? {
+                return Ok(true);
+            }
+        }
+        task.must_cancel.set(true);
+        task.core.set_cancel_message(message);
+        return Ok(true);
     }
-    this.must_cancel.set(true);
-    this.core.set_cancel_message(message);
-    Ok(true)
+    Err(raise(Builtin::Recursion, "maximum recursion depth exceeded while calling a Python object"))
 }
 
 /// `waited.cancel(msg=message)`.
