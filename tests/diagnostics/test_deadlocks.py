@@ -108,6 +108,24 @@ def test_two_locks_in_different_order(watch: Any, where: Setting, diag: str) -> 
     ), lines
 
 
+def test_a_loop_that_sleeps_is_looked_at_in_time(watch: Any) -> None:
+    """Nothing happens but one timer at the end: it is woken for the second look."""
+    asleep = Setting("import asyncio\n", "\nasyncio.run(beside())\n")
+    source = (
+        CROSSED
+        + """
+async def beside():
+    task = asyncio.ensure_future(main())
+    await asyncio.wait([task], timeout=11)
+    task.cancel()
+"""
+    )
+    found = asleep.run(watch, source, VIVACE_DIAG_DEADLOCK="3").only("V301")
+    assert found["verdict"] == "certain"
+    # After one, and five seconds more; and then soon, not after ten.
+    assert found["waited"] < 10.9
+
+
 TWICE = """
 class Account:
     def __init__(self):

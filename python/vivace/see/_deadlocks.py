@@ -100,6 +100,11 @@ def watch(loop: Any) -> None:
             return
         looking.work = _look(weakref.ref(loop), looking, now)
     _slice(looking)
+    # A loop that sleeps would be looked at more and more seldom.
+    if looking.work is not None:
+        _native.see_again(loop, 1.0)
+    elif looking.seen.keys() - looking.reported:
+        _native.see_again(loop, max(APART, looking.next - time.monotonic()))
 
 
 def _slice(looking: _Looking) -> None:

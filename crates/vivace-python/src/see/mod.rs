@@ -175,6 +175,7 @@ pub(crate) fn add_functions(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(metrics::see_metrics, module)?)?;
     module.add_function(wrap_pyfunction!(metrics::see_metrics_text, module)?)?;
     module.add_function(wrap_pyfunction!(scrape::see_scrape, module)?)?;
+    module.add_function(wrap_pyfunction!(tick::see_again, module)?)?;
     module.add_function(wrap_pyfunction!(candidates::see_candidates, module)?)?;
     module.add_function(wrap_pyfunction!(see_report, module)?)?;
     module.add_function(wrap_pyfunction!(see_settings, module)?)?;

@@ -1,10 +1,13 @@
 //! Once a second, on the loop's thread just before it waits: `vivace.see._tick.called(loop)`.
 //!
-//! A loop that sleeps is woken for it after 1, 5, 10 and then every 30 seconds, unless nobody has
-//! put anything into `vivace.see._tick.watches`.
+//! A loop that sleeps is woken for it after 1, 5, 10 and then every 30 seconds, or when somebody who
+//! looks has asked for it, unless nobody has put anything into `vivace.see._tick.watches`.
 
 use std::cell::Cell;
 
+use pyo3::prelude::*;
+
+use super::lost::loop_of;
 use super::{jobs, slow_request};
 use crate::event_loop::Loop;
 use crate::ffi::{Instance, Owned, Raised, Result, Slot, imports, text};
@@ -30,6 +33,8 @@ pub(super) struct Ticking {
     idle: Cell<usize>,
     /// It is to be called again soon.
     soon: Cell<bool>,
+    /// The longest until it is to be called again, in nanoseconds; 0 if nobody has said.
+    wanted: Cell<u64>,
     function: Slot,
     watches: Slot,
 }
@@ -47,7 +52,11 @@ impl Ticking {
 
     /// Nanoseconds between two calls.
     fn pause(&self) -> u64 {
-        PAUSES[self.idle.get().min(PAUSES.len() - 1)] * SECOND
+        let pause = PAUSES[self.idle.get().min(PAUSES.len() - 1)] * SECOND;
+        match self.wanted.get() {
+            0 => pause,
+            wanted => pause.min(wanted),
+        }
     }
 
     /// Whether anybody looks.
@@ -120,12 +129,24 @@ fn look_if_due(event_loop: &Instance<Loop>, soon: u64) -> Result<Option<u64>> {
     }
     ticking.last.set(now);
     ticking.soon.set(false);
+    ticking.wanted.set(0);
     ticking.soon.set(call(event_loop, ticking)?);
     if !ticking.soon.get() {
         ticking.idle.set(ticking.idle.get() + 1);
     }
     // What it queued is no turn of the program.
     Ok(Some(if ticking.soon.get() { soon } else { ticking.pause() }))
+}
+
+/// `see_again(loop, seconds)`: who looks at the loop wants to do so again after so long, also if it
+/// sleeps.
+#[pyfunction]
+pub(super) fn see_again(event_loop: &Bound<'_, PyAny>, seconds: f64) -> PyResult<()> {
+    let ticking = &loop_of(event_loop)?.see.ticking;
+    let wanted = ((seconds * SECOND as f64) as u64).max(1);
+    let before = ticking.wanted.get();
+    ticking.wanted.set(if before == 0 { wanted } else { before.min(wanted) });
+    Ok(())
 }
 
 /// The loop is too busy to wait, and has just looked at its descriptors.
