@@ -214,3 +214,8 @@ def test_server_behind_a_name(server):
         scope = ast.literal_eval(wire.response().body.decode())
     assert scope["server"] == ("127.0.0.1", server.port)
     assert (b"host", b"example.com:99") in scope["headers"]
+
+
+def test_what_an_application_changes_is_not_seen_by_the_next_request(wire):
+    assert wire.get("/changed-scope").body == b"changed"
+    assert b"changed" not in wire.get("/scope").body

@@ -31,6 +31,16 @@ async def scope(scope, receive, send, record):
 
 
 @app.handler
+async def changed_scope(scope, receive, send, record):
+    """Change all that can be changed in the scope."""
+    await answer(send, b"changed")
+    scope["headers"].append((b"x-changed", b"1"))
+    scope["asgi"]["version"] = "changed"
+    scope.setdefault("extensions", {})["changed"] = {}
+    scope["changed"] = True
+
+
+@app.handler
 async def echo(scope, receive, send, record):
     """Tell what was asked for, and the body; note when the client went away in the middle."""
     record.note("called")

@@ -161,9 +161,8 @@ pub(super) fn template(
     text::dict_set(&template, &asgi.scheme, scheme)?;
     let root_path = text::string(&service.settings().root_path)?;
     text::dict_set(&template, &asgi.root_path, &root_path)?;
-    text::dict_set(&template, &asgi.asgi, &service.asgi_versions())?;
     // What each request sets: a copy has room for it, and does not grow.
-    let mut later = vec![&asgi.method, &asgi.path, &asgi.raw_path, &asgi.query_string];
+    let mut later = vec![&asgi.asgi, &asgi.method, &asgi.path, &asgi.raw_path, &asgi.query_string];
     later.extend([&asgi.headers, &asgi.extensions]);
     later.extend(service.state().map(|_| &asgi.state));
     for key in later {
@@ -198,6 +197,7 @@ fn method(asgi: &AsgiNames, method: &[u8]) -> Result<Owned> {
 pub(super) fn common(connection: &Connection, service: &Service, head: &Head<'_>) -> Result<Owned> {
     let asgi = asgi_names();
     let scope = text::dict_copy(&connection.template.get_or_none())?;
+    text::dict_set(&scope, &asgi.asgi, &*service.asgi_versions()?)?;
     if !head.http11 {
         text::dict_set(&scope, &asgi.http_version, &asgi.version_10)?;
     }

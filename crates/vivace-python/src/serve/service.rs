@@ -161,8 +161,9 @@ impl Service {
         self.state.get()
     }
 
-    pub(super) fn asgi_versions(&self) -> Owned {
-        self.templates.asgi.get_or_none()
+    /// What a scope says about ASGI. Each has its own, as applications may change it.
+    pub(super) fn asgi_versions(&self) -> Result<Owned> {
+        text::dict_copy(&self.templates.asgi.get_or_none())
     }
 
     /// A new `http.request` with an empty body.
