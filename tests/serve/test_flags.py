@@ -293,6 +293,9 @@ class TestApplication:
         server = start_server("apps.servers:Asgi2", "--lifespan", "off")
         assert server.get("/").body == b"asgi2 http 2.0"
 
+    def test_a_class_that_is_awaited(self, start_server):
+        assert start_server("apps.servers:Endpoint").get("/hello").body == b"hello"
+
     @on_top
     def test_wsgi(self, start_server):
         server = start_server("apps.servers:wsgi", "--interface", "wsgi")
