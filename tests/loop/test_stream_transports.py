@@ -463,6 +463,50 @@ def test_the_end_is_not_seen_while_paused(with_pair):
     with_pair(body)
 
 
+@pytest.mark.parametrize("sent", [b"hello", b""])
+def test_a_task_of_connection_made_runs_before_the_first_bytes(run, sent):
+    """Both are there already: the task begins first, so an end can find it and cancel it."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        seen = []
+        ended = loop.create_future()
+
+        class Server(asyncio.Protocol):
+            def connection_made(self, transport):
+                seen.append("made")
+                self.transport = transport
+                self.task = loop.create_task(self.serve())
+
+            async def serve(self):
+                seen.append("task")
+                try:
+                    await loop.create_future()
+                finally:
+                    self.transport.close()
+
+            def data_received(self, data):
+                seen.append("data")
+
+            def eof_received(self):
+                seen.append("end")
+                self.task.cancel()
+                return True
+
+            def connection_lost(self, exception):
+                ended.set_result(None)
+
+        near, far = tcp_pair()
+        with near:
+            near.sendall(sent)
+            near.shutdown(socket.SHUT_WR)
+            await loop.connect_accepted_socket(Server, far)
+            await asyncio.wait_for(ended, SECONDS)
+        return seen
+
+    assert run(main()) == ["made", "task", *(["data"] if sent else []), "end"]
+
+
 def test_data_is_bytes(with_pair):
     class Typed(Recorder):
         def data_received(self, data):

@@ -248,8 +248,13 @@ impl Instance<Loop> {
 #[inline]
 pub(crate) fn run(this: &Instance<Loop>, stream: &Instance<Stream>) -> Result<()> {
     stream.phase.queued.set(false);
-    stream.phase.started.set(true);
     if stream.phase.lost.get() > 0 {
+        return Ok(());
+    }
+    if !stream.phase.started.replace(true) {
+        // What connection_made has queued, a task for this connection say, comes before the first
+        // bytes: a selector would find them in the next turn.
+        stream.queue(this);
         return Ok(());
     }
     if stream.outgoing.writable.get() && !stream.outgoing.queue.borrow().is_empty() {
