@@ -77,6 +77,14 @@ def test_what_it_does_from_now_on_is_recorded(program: Program) -> None:
     assert program.process.poll() is None
 
 
+def test_the_last_seconds_are_found_wherever_they_are(program: Program) -> None:
+    """As the other commands do: in the folder that the process has in its environment."""
+    program.environment.pop("VIVACE_DIAG_DIR")
+    done = trace(program, "-o", "a.json", "--last", "10s", str(program.pid))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("traced "), done.stderr
+
+
 def test_the_page(program: Program) -> None:
     done = trace(program, "--for=300ms", str(program.pid))
     assert done.returncode == 0, done.stderr

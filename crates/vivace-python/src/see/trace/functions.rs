@@ -142,7 +142,9 @@ fn see_trace_last(
 ) -> PyResult<String> {
     let format = format_of(&output)?;
     let file = match process.parse() {
-        Ok(pid) => ring::folder().join(places::file_name(pid)),
+        // In whichever folder that process has it; if there is none, the usual one is named.
+        Ok(pid) => find::by_pid(pid, &ring::folder())
+            .map_or_else(|_| ring::folder().join(places::file_name(pid)), |found| found.path),
         Err(_) => PathBuf::from(process),
     };
     let last = (seconds * 1e9) as u64;
