@@ -50,8 +50,7 @@ mod version {
     static SEEN: AtomicU64 = AtomicU64::new(0);
 
     pub(super) fn begin(variables: &Object, name: Owned, own: &Object) {
-        // SAFETY: the address of a static type.
-        if variables.class_ptr() != unsafe { &raw mut ffi::PyDict_Type } {
+        if variables.class_ptr() != &raw mut ffi::PyDict_Type {
             return;
         }
         // All are kept for ever. The first look comes with the first task.
