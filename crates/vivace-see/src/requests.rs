@@ -2,7 +2,8 @@
 //!
 //! A request has an account from when it comes until its application has ended. The account lies
 //! at an address of its own for as long as the process lives, so that the thread that watches can
-//! read it at any moment. Only the thread of the loop writes to it.
+//! read it at any moment. Only the thread of the loop writes to it. Accounts are opened and closed
+//! under one lock, which whoever calls has: the GIL.
 //!
 //! Tasks say by a number which account is theirs: that of the request whose task made them. The
 //! number of an account that was closed is never used again, so that a task that outlives its
@@ -15,7 +16,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Accounts are made by so many.
 const CHUNK: usize = 256;
@@ -26,7 +27,7 @@ const PLACE_BITS: u32 = 20;
 const PLACE_MASK: u64 = (1 << PLACE_BITS) - 1;
 
 static ACCOUNTS: [OnceLock<Box<[Account]>>; CHUNKS] = [const { OnceLock::new() }; CHUNKS];
-/// The place, plus one, of the first account that is free; above it a count of changes.
+/// The place, plus one, of the first account that is free.
 static FREE: AtomicU64 = AtomicU64::new(0);
 /// How many places have been used.
 static USED: AtomicU64 = AtomicU64::new(0);
@@ -86,24 +87,25 @@ fn at(place: u64) -> Option<&'static Account> {
 
 /// Takes a place that was used before, or a new one; none if there are too many requests.
 fn take_place() -> Option<u64> {
-    let mut head = FREE.load(Acquire);
-    while let Some(account) = at(head & PLACE_MASK) {
-        // The count makes sure that the head is the one whose successor was read.
-        let next = account.next.load(Relaxed) | ((head >> PLACE_BITS) + 1) << PLACE_BITS;
-        match FREE.compare_exchange_weak(head, next, AcqRel, Acquire) {
-            Ok(_) => return Some(head & PLACE_MASK),
-            Err(changed) => head = changed,
-        }
+    let first = FREE.load(Relaxed);
+    if let Some(account) = at(first) {
+        FREE.store(account.next.load(Relaxed), Relaxed);
+        return Some(first);
     }
-    let in_bounds = |used: u64| (used < (CHUNK * CHUNKS) as u64).then_some(used + 1);
-    let place = USED.fetch_update(AcqRel, Acquire, in_bounds).ok()? + 1;
-    let chunk = &ACCOUNTS[(place - 1) as usize / CHUNK];
+    new_place()
+}
+
+#[cold]
+fn new_place() -> Option<u64> {
+    let place = USED.load(Relaxed) + 1;
+    let chunk = ACCOUNTS.get((place - 1) as usize / CHUNK)?;
     chunk.get_or_init(|| (0..CHUNK).map(|_| Account::default()).collect());
+    USED.store(place, Release);
     Some(place)
 }
 
 /// A request has come: its number, or 0 if there are too many. `scope` is the address of what its
-/// application will be given.
+/// application will be given. Not by two threads at once.
 pub fn open(scope: usize, now: u64) -> u64 {
     let Some(place) = take_place() else { return 0 };
     let Some(account) = at(place) else { return 0 };
@@ -129,20 +131,12 @@ pub fn open(scope: usize, now: u64) -> u64 {
     number
 }
 
-/// A request is over, and its scope may go.
+/// A request is over, and its scope may go. Not by two threads at once.
 pub fn close(number: u64) {
     let Some(account) = of(number) else { return };
     account.number.store(0, Release);
-    let place = number & PLACE_MASK;
-    let mut head = FREE.load(Acquire);
-    loop {
-        account.next.store(head & PLACE_MASK, Relaxed);
-        let next = place | ((head >> PLACE_BITS) + 1) << PLACE_BITS;
-        match FREE.compare_exchange_weak(head, next, AcqRel, Acquire) {
-            Ok(_) => return,
-            Err(changed) => head = changed,
-        }
-    }
+    account.next.store(FREE.load(Relaxed), Relaxed);
+    FREE.store(number & PLACE_MASK, Relaxed);
 }
 
 /// The account with a number, if its request is not over.
@@ -263,10 +257,19 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
     use super::*;
+
+    /// In the place of the GIL.
+    fn lock() -> MutexGuard<'static, ()> {
+        static LOCK: Mutex<()> = Mutex::new(());
+        LOCK.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     #[test]
     fn every_moment_is_counted_once() {
+        let _locked = lock();
         let number = open(1, 100);
         let account = of(number).expect("it was just opened");
         // The first step follows at once; it ends at 130, and the task waits until 200.
@@ -284,6 +287,7 @@ mod tests {
 
     #[test]
     fn two_tasks_that_are_ready_are_counted_once() {
+        let _locked = lock();
         let number = open(1, 0);
         let account = of(number).expect("it was just opened");
         assert!(account.begin_step(10, 0, false, 0).is_some());
@@ -298,6 +302,7 @@ mod tests {
 
     #[test]
     fn a_wait_for_a_thread_is_one_even_if_another_task_slept_meanwhile() {
+        let _locked = lock();
         let number = open(1, 0);
         let account = of(number).expect("it was just opened");
         assert!(account.begin_step(0, 0, false, 0).is_some());
@@ -318,6 +323,7 @@ mod tests {
 
     #[test]
     fn a_step_inside_a_step_belongs_to_it() {
+        let _locked = lock();
         let number = open(1, 0);
         let account = of(number).expect("it was just opened");
         assert!(account.begin_step(0, 0, false, 0).is_some());
@@ -329,6 +335,7 @@ mod tests {
 
     #[test]
     fn what_the_client_takes_is_told_apart() {
+        let _locked = lock();
         let number = open(1, 0);
         let account = of(number).expect("it was just opened");
         assert!(account.begin_step(0, 0, false, 0).is_some());
@@ -345,6 +352,7 @@ mod tests {
 
     #[test]
     fn the_number_of_a_closed_account_means_nothing_any_more() {
+        let _locked = lock();
         let first = open(1, 0);
         close(first);
         assert!(of(first).is_none());
