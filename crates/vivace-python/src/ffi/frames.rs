@@ -64,6 +64,9 @@ static LIBRARIES: [AtomicPtr<ffi::PyObject>; 16] =
 /// when one is added, as the same address may have become another module's.
 static PROGRAM: AtomicPtr<ffi::PyObject> = AtomicPtr::new(std::ptr::null_mut());
 
+/// Those of the one that was met last: `asyncio.tasks`, as a rule.
+static LIBRARY: AtomicPtr<ffi::PyObject> = AtomicPtr::new(std::ptr::null_mut());
+
 /// More frames than this are not passed over.
 const DEPTH: usize = 48;
 
@@ -119,45 +122,73 @@ unsafe fn innermost() -> *const u8 {
     }
 }
 
-/// Shows the frames from the innermost outwards: the code, the instruction, and whether it is to
-/// be passed over; until `each` says no. What is shown lives as long as this runs.
-#[inline(always)]
-fn walk<'a>(mut each: impl FnMut(&'a Object, u32, bool) -> bool) {
-    if !KNOWN.load(Relaxed) {
-        return;
+/// One of the interpreter's own frames, of this thread.
+#[derive(Clone, Copy)]
+struct Frame(*const u8);
+
+impl Frame {
+    /// The one that this thread runs, if it is known where that is.
+    #[inline(always)]
+    fn innermost() -> Option<Self> {
+        if !KNOWN.load(Relaxed) {
+            return None;
+        }
+        // SAFETY: attached, as everybody who has objects is.
+        let frame = unsafe { innermost() };
+        (!frame.is_null()).then_some(Self(frame))
     }
-    // SAFETY: the frames of this thread, which runs in the innermost: none of them goes away
-    // meanwhile, since nothing here runs Python code. `check_layout` has found the places right.
-    unsafe {
-        let code_type = &raw mut ffi::PyCode_Type;
-        let start = (*code_type).tp_basicsize as usize;
-        let mut frame = innermost();
-        for _ in 0..DEPTH {
-            if frame.is_null() {
-                return;
-            }
-            let bits = frame.add(layout::CODE).cast::<usize>().read();
+
+    /// The one that called it.
+    #[inline(always)]
+    fn previous(self) -> Option<Self> {
+        // SAFETY: a frame of this thread, which runs in the innermost: none of them goes away
+        // meanwhile, since nothing here runs Python code. `check_layout` has found the places
+        // right.
+        let frame = unsafe { self.0.add(layout::PREVIOUS).cast::<*const u8>().read() };
+        (!frame.is_null()).then_some(Self(frame))
+    }
+
+    /// What it runs; nothing if C has put it in between.
+    #[inline(always)]
+    fn code<'a>(self) -> Option<&'a Object> {
+        // SAFETY: as above; the frame has a reference to its code, for as long as it is there.
+        unsafe {
+            let bits = self.0.add(layout::CODE).cast::<usize>().read();
             // 3.14 keeps marks in the lowest bits.
             let code = (if cfg!(Py_3_14) { bits & !3 } else { bits }) as *mut ffi::PyObject;
-            // Frames that C puts in between have something else there.
-            if !code.is_null() && ffi::Py_TYPE(code) == code_type {
-                let globals = frame.add(layout::GLOBALS).cast::<*mut ffi::PyObject>().read();
-                let at = frame.add(INSTRUCTION).cast::<usize>().read();
-                let instruction = at.saturating_sub(code as usize + start) as u32;
-                if !each(Object::from_ptr(code), instruction, is_library(globals)) {
-                    return;
-                }
-            }
-            frame = frame.add(layout::PREVIOUS).cast::<*const u8>().read();
+            let is_code = !code.is_null() && ffi::Py_TYPE(code) == &raw mut ffi::PyCode_Type;
+            is_code.then(|| Object::from_ptr(code))
         }
+    }
+
+    /// How far it has come in its code.
+    #[inline(always)]
+    fn instruction(self, code: &Object) -> u32 {
+        // SAFETY: as above.
+        unsafe {
+            let at = self.0.add(INSTRUCTION).cast::<usize>().read();
+            let class = &raw const ffi::PyCode_Type;
+            let start = (*class).tp_basicsize as usize;
+            at.saturating_sub(code.as_ptr() as usize + start) as u32
+        }
+    }
+
+    /// Whether it is to be passed over.
+    #[inline(always)]
+    fn is_library(self) -> bool {
+        // SAFETY: as above; only the address is looked at.
+        let globals = unsafe { self.0.add(layout::GLOBALS).cast::<*mut ffi::PyObject>().read() };
+        globals == LIBRARY.load(Relaxed)
+            || (globals != PROGRAM.load(Relaxed) && is_known_library(globals))
+    }
+
+    #[inline(always)]
+    fn site(self, code: &Object) -> Site {
+        Site { code: code.new_ref(), instruction: self.instruction(code) }
     }
 }
 
-#[inline(always)]
-fn is_library(globals: *mut ffi::PyObject) -> bool {
-    globals != PROGRAM.load(Relaxed) && is_known_library(globals)
-}
-
+#[cold]
 fn is_known_library(globals: *mut ffi::PyObject) -> bool {
     for place in &LIBRARIES {
         let known = place.load(Relaxed);
@@ -165,6 +196,7 @@ fn is_known_library(globals: *mut ffi::PyObject) -> bool {
             break;
         }
         if known == globals {
+            LIBRARY.store(globals, Relaxed);
             return true;
         }
     }
@@ -175,27 +207,44 @@ fn is_known_library(globals: *mut ffi::PyObject) -> bool {
 /// Where the program is: the innermost frame that is not passed over, or else the innermost.
 #[inline(always)]
 pub(crate) fn here() -> Option<Site> {
-    let mut found = None;
-    walk(|code, instruction, library| {
-        if !library || found.is_none() {
-            found = Some((code, instruction));
+    let mut frame = Frame::innermost()?;
+    for _ in 0..DEPTH {
+        if let Some(code) = frame.code().filter(|_| !frame.is_library()) {
+            return Some(frame.site(code));
         }
-        library
-    });
-    found.map(|(code, instruction)| Site { code: code.new_ref(), instruction })
+        let Some(previous) = frame.previous() else { break };
+        frame = previous;
+    }
+    innermost_of_all()
+}
+
+/// Where the libraries are, in want of a program.
+#[cold]
+fn innermost_of_all() -> Option<Site> {
+    let mut next = Frame::innermost();
+    for _ in 0..DEPTH {
+        let frame = next?;
+        if let Some(code) = frame.code() {
+            return Some(frame.site(code));
+        }
+        next = frame.previous();
+    }
+    None
 }
 
 /// The innermost frames that are not passed over, at most `limit`; or else the innermost.
 pub(crate) fn trail(limit: usize) -> Vec<Site> {
     let mut sites = Vec::new();
-    walk(|code, instruction, library| {
-        if !library {
-            sites.push(Site { code: code.new_ref(), instruction });
+    let mut next = Frame::innermost();
+    for _ in 0..DEPTH {
+        let Some(frame) = next.filter(|_| sites.len() < limit) else { break };
+        if let Some(code) = frame.code().filter(|_| !frame.is_library()) {
+            sites.push(frame.site(code));
         }
-        sites.len() < limit
-    });
+        next = frame.previous();
+    }
     if sites.is_empty() {
-        sites.extend(here());
+        sites.extend(innermost_of_all());
     }
     sites
 }
