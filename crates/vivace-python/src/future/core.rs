@@ -142,6 +142,12 @@ impl Core {
         self.native.get()
     }
 
+    /// What `read` says of the loop, if it is one of ours; it must only look at it.
+    #[inline(always)]
+    pub(crate) fn look_at_loop<R>(&self, read: impl FnOnce(&Loop) -> R) -> Option<R> {
+        self.native.look(|event_loop| read(event_loop))
+    }
+
     /// Whether this future's loop is just this one.
     #[inline(always)]
     pub(crate) fn is_of(&self, event_loop: &Instance<Loop>) -> bool {

@@ -185,9 +185,12 @@ fn report_destroyed(this: &Instance<Task>) -> Result<()> {
 }
 
 fn next_number() -> u64 {
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
     static NUMBER: AtomicU64 = AtomicU64::new(0);
-    NUMBER.fetch_add(1, Ordering::Relaxed) + 1
+    // Guarded by the GIL, as the list of tasks is: no lock on the bus.
+    let number = NUMBER.load(Relaxed) + 1;
+    NUMBER.store(number, Relaxed);
+    number
 }
 
 /// Whether a task may begin with a step at once.
@@ -373,7 +376,7 @@ impl Instance<Task> {
 
     /// Tells the trace of something that happened to the task.
     #[cold]
-    fn in_trace(&self, what: fn(&Loop, &Self)) {
+    fn in_trace(&self, what: impl FnOnce(&Loop, &Self)) {
         if let Some(event_loop) = self.core.native_loop() {
             what(&event_loop, self);
         }
@@ -407,11 +410,9 @@ impl Instance<Task> {
     /// Counts how it ended.
     #[inline(always)]
     fn note_end(&self, outcome: usize) {
-        if let Some(event_loop) = self.core.native_loop() {
-            event_loop.see.ended(outcome);
-            if trace::is_on() {
-                trace::ended(&event_loop, self, outcome);
-            }
+        self.core.look_at_loop(|event_loop| event_loop.see.ended(outcome));
+        if trace::is_on() {
+            self.in_trace(|event_loop, task| trace::ended(event_loop, task, outcome));
         }
     }
 
