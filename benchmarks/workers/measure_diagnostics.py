@@ -52,6 +52,24 @@ async def call_soon(count: int) -> None:
         await asyncio.sleep(0)
 
 
+async def call_soon_threadsafe(count: int) -> None:
+    """The same by the call for other threads."""
+    loop = asyncio.get_running_loop()
+    for _ in range(count // 100):
+        for _ in range(100):
+            loop.call_soon_threadsafe(nothing)
+        await asyncio.sleep(0)
+
+
+async def resolve(count: int) -> None:
+    """Futures that a callback resolves."""
+    loop = asyncio.get_running_loop()
+    for _ in range(count):
+        future: asyncio.Future[None] = loop.create_future()
+        loop.call_soon(future.set_result, None)
+        await future
+
+
 async def empty() -> None:
     """A task that ends at once."""
 
@@ -113,6 +131,13 @@ async def echo(count: int) -> None:
     server.close()
 
 
+async def settle() -> None:
+    """The first look of the diagnostics, which imports what they need, is part of no figure."""
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        await asyncio.sleep(0.01)
+
+
 def per_operation(body: Callable[[int], Coroutine[Any, Any, None]], count: int) -> float:
     """CPU nanoseconds of one, on a loop that has run before."""
     with asyncio.Runner(loop_factory=vivace.new_event_loop) as runner:
@@ -170,10 +195,14 @@ def processor_time(pid: int) -> int:
 def main() -> None:
     """Measures all of it."""
     os.environ.setdefault("VIVACE_DIAG_OUTPUT", os.devnull)
+    with asyncio.Runner(loop_factory=vivace.new_event_loop) as runner:
+        runner.run(settle())
     print(
         json.dumps(
             {
                 "call_soon": per_operation(call_soon, CALLBACKS),
+                "call_soon_threadsafe": per_operation(call_soon_threadsafe, CALLBACKS),
+                "future": per_operation(resolve, TASKS),
                 "create and await": per_operation(create_and_await, TASKS),
                 "sleep(0)": per_operation(sleep_0, SLEEPS),
                 "echo": per_operation(echo, ROUND_TRIPS),
