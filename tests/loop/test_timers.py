@@ -57,6 +57,61 @@ def test_never_early(loop, delay):
     assert early == []
 
 
+def test_far_deadlines_that_come_nearer_and_move_away(loop):
+    # Far enough for the loop to leave them to a timer that outlives the wait.
+    seen = []
+    begin = loop.time()
+
+    def note(name, when):
+        assert loop.time() >= when - time.get_clock_info("monotonic").resolution
+        seen.append(name)
+
+    def at(name, delay):
+        return loop.call_at(begin + delay, note, name, begin + delay)
+
+    first = at("cancelled", 0.07)
+    at("second", 0.16)
+    loop.call_at(begin + 0.01, at, "nearer", 0.08)
+    loop.call_at(begin + 0.02, first.cancel)
+    at("last", 0.22)
+    loop.call_at(begin + 0.23, loop.stop)
+    loop.run_forever()
+    assert seen == ["nearer", "second", "last"]
+    # Nothing is left of what was set: the loop goes on to sleep, and is woken again.
+    again = loop.time() + 0.06
+    loop.call_at(again, note, "again", again)
+    loop.call_at(again, loop.stop)
+    loop.run_forever()
+    assert seen[-1] == "again"
+
+
+def test_a_far_deadline_does_not_keep_the_loop_busy(loop):
+    loop.call_later(0.4, loop.stop)
+    begin = time.process_time()
+    loop.run_forever()
+    assert time.process_time() - begin < 0.2
+
+
+def test_a_deadline_that_moves_with_each_wake_up(loop):
+    # As the deadline of a connection does with each request.
+    left, fired = 30, []
+    timer = loop.call_later(0.06, fired.append, "early")
+
+    def request():
+        nonlocal left, timer
+        timer.cancel()
+        left -= 1
+        if left:
+            timer = loop.call_later(0.06, fired.append, "early")
+            loop.call_later(0.004, request)
+        else:
+            loop.call_later(0.06, loop.stop)
+
+    loop.call_soon(request)
+    loop.run_forever()
+    assert fired == []
+
+
 def test_sleep_is_never_early(run):
     async def main():
         for delay in (0.0001, 0.001, 0.0101):

@@ -50,6 +50,13 @@ impl<T> Inbox<T> {
     /// Says that the loop must look up, without an item.
     pub fn wake(&self) -> Wake {
         fence(Ordering::SeqCst);
+        self.wake_ordered()
+    }
+
+    /// The same for a caller who holds the lock under which the loop falls asleep: it sees whether
+    /// the loop has, without a fence.
+    #[inline]
+    pub fn wake_ordered(&self) -> Wake {
         if self.asleep.load(Ordering::SeqCst) && self.asleep.swap(false, Ordering::SeqCst) {
             Wake::Needed
         } else {
@@ -71,10 +78,11 @@ impl<T> Inbox<T> {
 
     /// The loop is about to block. `false`: it must not, something has arrived.
     pub fn fall_asleep(&self) -> bool {
-        self.asleep.store(true, Ordering::SeqCst);
+        // The fence orders it.
+        self.asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         if self.is_filled() {
-            self.asleep.store(false, Ordering::SeqCst);
+            self.asleep.store(false, Ordering::Relaxed);
             return false;
         }
         true
@@ -82,7 +90,8 @@ impl<T> Inbox<T> {
 
     /// The loop is awake again.
     pub fn awake(&self) {
-        self.asleep.store(false, Ordering::SeqCst);
+        // Whoever sees it late wakes a loop that does not sleep.
+        self.asleep.store(false, Ordering::Relaxed);
     }
 
     fn lock(&self) -> impl std::ops::DerefMut<Target = Vec<T>> + '_ {

@@ -26,11 +26,9 @@ const NO_WAIT: u64 = 64;
 
 /// A reading of the clock: exact, and by a cheap counter of unknown rate.
 #[derive(Clone, Copy, Default)]
-pub struct Reading {
-    /// Nanoseconds.
-    pub nanoseconds: u64,
-    /// Ticks of the counter.
-    pub ticks: u64,
+struct Reading {
+    nanoseconds: u64,
+    ticks: u64,
 }
 
 /// Counts turns and time since the last look.
@@ -42,7 +40,8 @@ pub struct PollBudget {
     hurried: bool,
     /// The last wait had to wait.
     waits: bool,
-    last: Reading,
+    /// The counter at the last look.
+    last: u64,
     /// Where the rate of the counter is measured from.
     first: Reading,
     /// Ticks that the allowed time takes; 0 until the rate is known.
@@ -57,7 +56,7 @@ impl PollBudget {
         // A hurry while looking is for the turn after it.
         std::mem::take(&mut self.hurried)
             || self.turns >= self.interval
-            || ticks().wrapping_sub(self.last.ticks) >= self.allowed_ticks
+            || ticks().wrapping_sub(self.last) >= self.allowed_ticks
     }
 
     /// There was more than one look could take: the next turn looks again.
@@ -85,17 +84,18 @@ impl PollBudget {
         self.waits = self.allowed_ticks != 0 && ticks > self.allowed_ticks / NO_WAIT;
     }
 
-    /// The loop has looked, and found so many events.
+    /// The loop has looked, and found so many events. The counter stands at `ticks`; the `clock`,
+    /// in nanoseconds, is read only while the rate of the counter is not known.
     #[inline]
-    pub fn looked(&mut self, now: Reading, events: usize) {
+    pub fn looked(&mut self, ticks: u64, events: usize, clock: impl FnOnce() -> u64) {
         self.turns = 0;
         self.interval = match events {
             0 => (self.interval * 2).clamp(TURNS_AFTER_EVENTS, TURNS),
             _ => TURNS_AFTER_EVENTS,
         };
-        self.last = now;
+        self.last = ticks;
         if self.allowed_ticks == 0 {
-            self.measure_rate(now);
+            self.measure_rate(Reading { nanoseconds: clock(), ticks });
         }
     }
 
@@ -124,11 +124,16 @@ mod tests {
         Reading { nanoseconds, ticks: nanoseconds * 3 }
     }
 
+    /// A look that finds nothing.
+    fn look(budget: &mut PollBudget, now: Reading) {
+        budget.looked(now.ticks, 0, || now.nanoseconds);
+    }
+
     fn measured() -> PollBudget {
         let mut budget = PollBudget::default();
-        budget.looked(at(5), 0);
+        look(&mut budget, at(5));
         for _ in 0..8 {
-            budget.looked(at(5 + NANOSECONDS), 0);
+            look(&mut budget, at(5 + NANOSECONDS));
         }
         budget
     }
@@ -136,9 +141,9 @@ mod tests {
     #[test]
     fn every_turn_until_the_rate_is_known() {
         let mut budget = PollBudget::default();
-        budget.looked(at(5), 0);
+        look(&mut budget, at(5));
         assert!(budget.is_due(|| at(5).ticks));
-        budget.looked(at(5 + NANOSECONDS / 2), 0);
+        look(&mut budget, at(5 + NANOSECONDS / 2));
         assert!(budget.is_due(|| at(5 + NANOSECONDS / 2).ticks));
     }
 
@@ -155,9 +160,9 @@ mod tests {
         let mut budget = measured();
         let now = at(5 + NANOSECONDS);
         budget.hurry();
-        budget.looked(now, 0);
+        budget.looked(now.ticks, 0, || now.nanoseconds);
         assert!(budget.is_due(|| now.ticks));
-        budget.looked(now, 0);
+        budget.looked(now.ticks, 0, || now.nanoseconds);
         for _ in 1..TURNS {
             assert!(!budget.is_due(|| now.ticks), "once only");
         }
@@ -170,13 +175,13 @@ mod tests {
         let turns_until_due = |budget: &mut PollBudget| {
             (1..=TURNS).find(|_| budget.is_due(|| now.ticks)).expect("due in the end")
         };
-        budget.looked(now, 3);
+        budget.looked(now.ticks, 3, || now.nanoseconds);
         assert_eq!(turns_until_due(&mut budget), 2);
         for expected in [4, 8, 16, 32, 64, 64] {
-            budget.looked(now, 0);
+            budget.looked(now.ticks, 0, || now.nanoseconds);
             assert_eq!(turns_until_due(&mut budget), expected);
         }
-        budget.looked(now, 1);
+        budget.looked(now.ticks, 1, || now.nanoseconds);
         assert_eq!(turns_until_due(&mut budget), 2);
     }
 

@@ -295,6 +295,12 @@ impl Scale {
         ((u128::from(ticks) * u128::from(self.factor)) >> 32) as u64
     }
 
+    /// How many ticks so many nanoseconds are.
+    pub fn ticks_of(&self, nanoseconds: u64) -> u64 {
+        let ticks = (u128::from(nanoseconds) << 32) / u128::from(self.factor.max(1));
+        u64::try_from(ticks).unwrap_or(u64::MAX)
+    }
+
     /// CLOCK_MONOTONIC when the counter stood so.
     pub fn clock(&self, ticks: u64) -> u64 {
         if ticks >= self.ticks {
@@ -329,6 +335,7 @@ mod tests {
     fn ticks_become_nanoseconds() {
         let scale = Scale::between((1_000, 50), (3_001_000, 1_000_050));
         assert_eq!(scale.duration(3_000_000), 999_999);
+        assert!(scale.ticks_of(1_000_000).abs_diff(3_000_000) <= 1);
         assert_eq!(scale.clock(3_001_000), 1_000_050);
         assert!(scale.clock(1_000).abs_diff(50) <= 1);
         assert_eq!(scale.clock(6_001_000), 2_000_049);

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `poller` | epoll: which descriptors are ready, with timeouts in nanoseconds |
 //! | `wake_fd` | eventfd: interrupting a wait from another thread |
+//! | `alarm` | timerfd: a deadline that is kept from wait to wait |
 //! | `clock` | CLOCK_MONOTONIC, as `time.monotonic()` reads it |
 //! | `kernel_view` | what a thread waits in |
 //! | `own_memory` | reading this process's memory without a fault |
@@ -18,6 +19,7 @@
 //! only `unsafe` of this crate.
 #![warn(missing_docs)]
 
+pub mod alarm;
 pub mod clock;
 pub mod elf;
 pub mod kernel_view;

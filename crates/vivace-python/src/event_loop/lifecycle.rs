@@ -3,25 +3,15 @@
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 
-use vivace_sys::poller::{Mode, Poller, Readiness};
-use vivace_sys::wake_fd::WakeFd;
-
 use super::{Entry, Loop, Waiting};
 use crate::ffi::{
     Builtin, ClassBuilder, Instance, Object, Owned, Result, error, names, raise, text,
 };
 use crate::see::jobs;
 
-fn open_waiting() -> std::result::Result<Waiting, vivace_sys::Errno> {
-    let waiting = Waiting { poller: Poller::new()?, wake: WakeFd::new()? };
-    let readable = Readiness { readable: true, writable: false, ended: false };
-    waiting.poller.add(waiting.wake.as_fd().as_raw_fd(), readable, Mode::Level)?;
-    Ok(waiting)
-}
-
 /// `_open()`: called once by `EventLoop.__init__`.
 fn open(this: &Instance<Loop>) -> Result<Owned> {
-    let waiting = open_waiting().map_err(|errno| error::raise_os(errno.raw_os_error()))?;
+    let waiting = Waiting::open().map_err(|errno| error::raise_os(errno.raw_os_error()))?;
     this.descriptors.set_wake(waiting.wake.as_fd().as_raw_fd());
     let waiting = Arc::new(waiting);
     jobs::register(&waiting);
@@ -35,7 +25,7 @@ fn after_fork(this: &Instance<Loop>) -> Result<Owned> {
     if this.flags.closed.get() {
         return Ok(text::none());
     }
-    let waiting = open_waiting().map_err(|errno| error::raise_os(errno.raw_os_error()))?;
+    let waiting = Waiting::open().map_err(|errno| error::raise_os(errno.raw_os_error()))?;
     this.descriptors.set_wake(waiting.wake.as_fd().as_raw_fd());
     this.descriptors.register_again(&waiting.poller);
     let waiting = Arc::new(waiting);

@@ -21,6 +21,7 @@ mod scheduling;
 pub(crate) mod turn;
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 
 use vivace_core::fuzz_schedule::FuzzSchedule;
@@ -29,7 +30,9 @@ use vivace_core::poll_budget::PollBudget;
 use vivace_core::ready::ReadyQueue;
 use vivace_core::timers::Timers;
 use vivace_core::wake_spacing::WakeSpacing;
-use vivace_sys::poller::Poller;
+use vivace_sys::Errno;
+use vivace_sys::alarm::Alarm;
+use vivace_sys::poller::{Mode, Poller, Readiness};
 use vivace_sys::wake_fd::WakeFd;
 
 pub(crate) use self::entry::Entry;
@@ -51,7 +54,35 @@ use crate::transports::Transports;
 pub(crate) struct Waiting {
     pub(crate) poller: Poller,
     pub(crate) wake: WakeFd,
+    /// For deadlines that are far away. Opened with the others, so that no descriptor appears while
+    /// the program runs; none if there is no room for it.
+    alarm: Option<Alarm>,
 }
+
+impl Waiting {
+    pub(crate) fn open() -> std::result::Result<Self, Errno> {
+        let (poller, wake) = (Poller::new()?, WakeFd::new()?);
+        poller.add(wake.as_fd().as_raw_fd(), READABLE, Mode::Level)?;
+        let watched =
+            |alarm: &Alarm| poller.add(alarm.as_fd().as_raw_fd(), READABLE, Mode::Edge).is_ok();
+        let alarm = Alarm::new().ok().filter(watched);
+        Ok(Self { poller, wake, alarm })
+    }
+
+    /// Has a wait end when CLOCK_MONOTONIC is `at`, or earlier; whether that can be had. Only for the
+    /// thread of the loop.
+    fn end_by(&self, at: u64) -> bool {
+        self.alarm.as_ref().is_some_and(|alarm| alarm.ring_by(at).is_ok())
+    }
+
+    /// Whether it is the alarm that has this descriptor; it has rung.
+    fn rang(&self, fd: i32) -> bool {
+        let rang = self.alarm.as_ref().filter(|alarm| alarm.as_fd().as_raw_fd() == fd);
+        rang.inspect(|alarm| alarm.rang()).is_some()
+    }
+}
+
+const READABLE: Readiness = Readiness { readable: true, writable: false, ended: false };
 
 /// The flags that Python sees as attributes.
 pub(crate) struct Flags {
@@ -180,7 +211,7 @@ impl Loop {
             // Whoever holds the GIL has the queue for himself: the loop never lets go of it
             // with the queue in its hands. So the order is that of the calls, in all threads.
             self.ready.push(entry);
-            self.inbox.wake()
+            self.inbox.wake_ordered()
         };
         if wake == Wake::Needed {
             self.wake();

@@ -4,7 +4,6 @@
 //! ready), timers that are due, what other threads sent, and then the callbacks that were ready
 //! at this point: those that they queue in turn have to wait for the next turn.
 
-use vivace_core::poll_budget::Reading;
 use vivace_core::timers::Popped;
 use vivace_sys::Errno;
 use vivace_sys::clock::{monotonic_nanoseconds, seconds, ticks};
@@ -18,6 +17,10 @@ use crate::future::core::ignore;
 use crate::handles::{self, AsHandle};
 use crate::see::{probe, slow_request, tick, trace};
 use crate::task::{current, step};
+
+/// From here on, in nanoseconds, a deadline is far away: the wait is left to the alarm. A nearer one
+/// comes more exactly, and for the same price, if the wait itself has the timeout.
+const FAR: u64 = 50_000_000;
 
 /// The longest wait, in seconds, as in asyncio: a day.
 const MAXIMUM_WAIT: f64 = 24.0 * 3600.0;
@@ -108,23 +111,34 @@ fn poll(this: &Instance<Loop>) -> Result<()> {
         thread::check_signals()?;
         tick::while_busy(this)?;
         let events = look(this, Timeout::Zero)?;
-        let now = reading();
-        this.see.looked(now.ticks, this.timers.borrow().len());
-        this.budget.borrow_mut().looked(now, events);
+        let now = ticks();
+        this.see.looked(now, this.timers.borrow().len());
+        this.budget.borrow_mut().looked(now, events, monotonic_nanoseconds);
         return Ok(());
     }
     current::hide(this)?;
     let expects_events = this.budget.borrow().expects_events();
+    let mut waited = None;
     if !expects_events || look(this, Timeout::Zero)? == 0 && this.ready.is_empty() {
         if expects_events {
             this.budget.borrow_mut().found_nothing();
         }
-        wait(this)?;
+        waited = wait(this)?;
     }
-    let now = reading();
-    this.see.looked(now.ticks, this.timers.borrow().len());
+    let timers = this.timers.borrow().len();
+    let now = match waited {
+        Some(now) => {
+            this.see.note_timers(timers);
+            now
+        }
+        None => {
+            let now = ticks();
+            this.see.looked(now, timers);
+            now
+        }
+    };
     // Whatever ended the wait: what comes of it may well be more of the same.
-    this.budget.borrow_mut().looked(now, 1);
+    this.budget.borrow_mut().looked(now, 1, monotonic_nanoseconds);
     Ok(())
 }
 
@@ -141,34 +155,28 @@ fn is_busy(this: &Instance<Loop>) -> Result<bool> {
     }
 }
 
-fn reading() -> Reading {
-    Reading { nanoseconds: monotonic_nanoseconds(), ticks: ticks() }
-}
-
 /// Takes events without waiting; the answer is how many.
 fn look(this: &Instance<Loop>, timeout: Timeout) -> Result<usize> {
-    let Some(waiting) = this.waiting() else { return Ok(0) };
     let mut events = Events::default();
-    match waiting.poller.wait(&mut events, timeout) {
-        Ok(()) => {}
-        Err(Errno::INTR) => return thread::check_signals().map(|()| 0),
-        Err(errno) => return Err(error::raise_os(errno.raw_os_error())),
+    let outcome = match &*this.waiting.borrow() {
+        // No Python code can run meanwhile.
+        Some(waiting) => waiting.poller.wait(&mut events, timeout),
+        None => return Ok(0),
+    };
+    match outcome {
+        Ok(()) => Ok(dispatch(this, &events)),
+        Err(Errno::INTR) => thread::check_signals().map(|()| 0),
+        Err(errno) => Err(error::raise_os(errno.raw_os_error())),
     }
-    Ok(dispatch(this, &waiting, &events))
 }
 
 /// Queues whoever is to hear; the answer is how many events there were.
-fn dispatch(this: &Instance<Loop>, waiting: &super::Waiting, events: &Events) -> usize {
+fn dispatch(this: &Instance<Loop>, events: &Events) -> usize {
     let mut count = 0;
     for (fd, readiness) in events.iter() {
         count += 1;
         if !this.descriptors.dispatch(this, fd, readiness) {
-            // The eventfd, or a descriptor that nobody watches any more.
-            if !this.descriptors.is_wake(fd) {
-                waiting.poller.remove(fd);
-            } else {
-                waiting.wake.drain();
-            }
+            dispatch_own(this, fd);
         }
     }
     if events.is_full() {
@@ -177,53 +185,87 @@ fn dispatch(this: &Instance<Loop>, waiting: &super::Waiting, events: &Events) ->
     count
 }
 
-/// Waits for an event, a deadline or another thread, without the GIL.
-fn wait(this: &Instance<Loop>) -> Result<()> {
-    let mut longest = tick::before_waiting(this)?;
+/// The eventfd, the alarm, or a descriptor that nobody watches any more.
+fn dispatch_own(this: &Instance<Loop>, fd: i32) {
+    let Some(waiting) = this.waiting() else { return };
+    if this.descriptors.is_wake(fd) {
+        waiting.wake.drain();
+    } else if !waiting.rang(fd) {
+        waiting.poller.remove(fd);
+    }
+}
+
+/// Waits for an event, a deadline or another thread, without the GIL. The answer is the counter at
+/// the end of the wait; none if there was nothing to wait for.
+fn wait(this: &Instance<Loop>) -> Result<Option<u64>> {
+    let mut rest = tick::before_waiting(this)?;
     // Between two parts of it the loop sees to what has come meanwhile.
     while tick::is_unfinished(this) && !is_busy(this)? && look(this, Timeout::Zero)? == 0 {
-        longest = tick::before_waiting(this)?;
+        rest = tick::before_waiting(this)?;
     }
     if !this.ready.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let timeout = match next_deadline(this) {
-        None => Timeout::Never,
+    let deadline = match next_deadline(this) {
+        None => None,
         Some(when) => {
             let when = this.spacing.borrow().wake_up_at(when);
             let seconds = (when - scheduling::now(this)?).min(MAXIMUM_WAIT);
             if seconds <= 0.0 {
-                return Ok(());
+                return Ok(None);
             }
             // Rounded up, so that the clock has passed the deadline when the wait ends.
-            Timeout::Nanoseconds((seconds * 1e9).ceil() as u64)
+            Some((seconds * 1e9).ceil() as u64)
         }
     };
-    let timeout = timeout.at_most(longest);
-    let Some(waiting) = this.waiting() else { return Ok(()) };
+    let Some(waiting) = this.waiting() else { return Ok(None) };
+    let timeout = timeout(&waiting, deadline, rest.until);
     if !this.inbox.fall_asleep() {
-        return Ok(());
+        return Ok(None);
     }
     let mut events = Events::default();
-    let poller = std::sync::Arc::clone(&waiting);
     let page = this.see.page();
-    this.see.begin_wait();
-    let (outcome, duration, returned) = thread::detached(|| {
+    this.see.begin_wait(rest.now);
+    let poller = &waiting.poller;
+    let (outcome, begin, returned) = thread::detached(|| {
         let begin = ticks();
-        let outcome = poller.poller.wait(&mut events, timeout);
-        (outcome, ticks().wrapping_sub(begin), probe::wait_returned(page))
+        let outcome = poller.wait(&mut events, timeout);
+        let returned = ticks();
+        probe::wait_returned(page, returned);
+        (outcome, begin, returned)
     });
-    this.see.end_wait(returned);
+    let now = ticks();
+    this.see.end_wait(returned, now);
     this.inbox.awake();
-    this.budget.borrow_mut().waited(duration);
+    this.budget.borrow_mut().waited(returned.wrapping_sub(begin));
     match outcome {
         Ok(()) => {
-            dispatch(this, &waiting, &events);
-            Ok(())
+            dispatch(this, &events);
         }
-        Err(Errno::INTR) => thread::check_signals(),
-        Err(errno) => Err(error::raise_os(errno.raw_os_error())),
+        Err(Errno::INTR) => thread::check_signals()?,
+        Err(errno) => return Err(error::raise_os(errno.raw_os_error())),
     }
+    Ok(Some(now))
+}
+
+/// The timeout of a wait that ends in `deadline` nanoseconds, and when CLOCK_MONOTONIC is `until`:
+/// what is far away is left to the alarm.
+fn timeout(waiting: &super::Waiting, deadline: Option<u64>, until: Option<u64>) -> Timeout {
+    let near = deadline.filter(|nanoseconds| *nanoseconds < FAR);
+    let at = match (deadline, near) {
+        (Some(nanoseconds), None) => {
+            let at = monotonic_nanoseconds().saturating_add(nanoseconds);
+            Some(until.map_or(at, |until| until.min(at)))
+        }
+        _ => until,
+    };
+    if let Some(at) = at {
+        if !waiting.end_by(at) {
+            let left = at.saturating_sub(monotonic_nanoseconds());
+            return Timeout::Nanoseconds(near.map_or(left, |near| near.min(left)));
+        }
+    }
+    near.map_or(Timeout::Never, Timeout::Nanoseconds)
 }
 
 /// The deadline of the first timer that is not cancelled.

@@ -12,8 +12,7 @@
 //! what is between two looks is charged for it, and of the rest each as often as it deserves.
 
 use std::cell::Cell;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::fence;
+use std::sync::atomic::Ordering::Relaxed;
 
 use vivace_see::live::{Kind, Page, Phase, Scale, add, bucket, word};
 use vivace_see::requests;
@@ -34,7 +33,8 @@ const CALM: u64 = 256;
 const STRIDE: u64 = 13;
 /// A task is known for long steps until it has taken so many short ones: less than [`LONG`].
 const REMEMBERED: u64 = 8;
-/// In place of the number of a request: another thread has asked for what runs.
+/// In place of the number of a request: another thread has asked for what runs. No number has the
+/// highest bit.
 const FROM_THREAD: u64 = u64::MAX;
 
 /// In the loop.
@@ -52,7 +52,7 @@ pub(crate) struct LoopProbe {
     /// Steps of tasks since then.
     steps: Cell<u64>,
     /// How long the last one had been ready, in ticks.
-    delay: Cell<u64>,
+    delay: Cell<i64>,
     /// Short callbacks in a row.
     calm: Cell<u64>,
     /// From so many ticks on a callback is not short.
@@ -211,14 +211,12 @@ impl LoopProbe {
         let scale = live::scale();
         scale.write(page);
         self.scale.set(scale);
-        let slow = (u128::from(trace::slow::SLOW) << 32) / u128::from(scale.factor.max(1));
-        self.slow.set(u64::try_from(slow).unwrap_or(u64::MAX));
-        let slow_request = settings().slow_request.map_or(u64::MAX, |slow| {
-            let ticks = (slow.as_nanos() << 32) / u128::from(scale.factor.max(1));
-            u64::try_from(ticks).unwrap_or(u64::MAX)
-        });
+        self.slow.set(scale.ticks_of(trace::slow::SLOW));
+        let slow_request = settings().slow_request;
+        let slow_request =
+            slow_request.map_or(u64::MAX, |slow| scale.ticks_of(slow.as_nanos() as u64));
         self.slow_request.set(slow_request);
-        self.short.set((u128::from(SHORT) << 32).div_euclid(u128::from(scale.factor)) as u64);
+        self.short.set(scale.ticks_of(SHORT));
         let now = ticks();
         self.counted.set(now);
         page[word::BEGIN].store(now, Relaxed);
@@ -292,10 +290,18 @@ impl LoopProbe {
         self.measure(page, now);
     }
 
-    /// The loop is about to wait.
-    pub(crate) fn begin_wait(&self) {
+    /// How many timers there are.
+    #[inline(always)]
+    pub(crate) fn note_timers(&self, timers: usize) {
+        if let Some(page) = self.page.get() {
+            page[word::TIMERS].store(timers as u64, Relaxed);
+        }
+    }
+
+    /// The loop is about to wait; the counter stands at `now`.
+    #[inline]
+    pub(crate) fn begin_wait(&self, now: u64) {
         let Some(page) = self.page.get() else { return };
-        let now = ticks();
         self.measure(page, now);
         self.count_busy(page, now);
         page[word::KIND].store(Kind::Nothing as u64, Relaxed);
@@ -304,10 +310,11 @@ impl LoopProbe {
         self.change(page, 1);
     }
 
-    /// The wait is over and the GIL is held again; `returned` is the counter at its end.
-    pub(crate) fn end_wait(&self, returned: u64) {
+    /// The wait is over and the GIL is held again; `returned` is the counter at its end, `now` that
+    /// of now.
+    #[inline]
+    pub(crate) fn end_wait(&self, returned: u64, now: u64) {
         let Some(page) = self.page.get() else { return };
-        let now = ticks();
         let began = self.counted.replace(now);
         add(&page[word::IDLE], self.since(began, returned));
         add(&page[word::GIL_WAIT], self.since(returned, now));
@@ -344,7 +351,8 @@ impl LoopProbe {
     /// A task of the loop was queued.
     #[inline(always)]
     pub(crate) fn made_ready(&self, task: &TaskProbe) {
-        let by_thread = u64::from(self.runs_for_thread());
+        // Of all that it may be, `FROM_THREAD` alone has the highest bit.
+        let by_thread = self.request.get() >> 63;
         task.ready_since.set(self.last() & !BY_THREAD | by_thread);
     }
 
@@ -355,23 +363,27 @@ impl LoopProbe {
         if task.created.get() & LONG != 0 {
             self.measure_apart(page);
         }
-        let delay = page[word::BEGIN].load(Relaxed).saturating_sub(task.ready_since.get());
-        let coarse = u32::try_from(delay >> DELAY).unwrap_or(u32::MAX);
-        if coarse > task.longest_delay.get() {
-            task.longest_delay.set(coarse);
+        // Below zero by a tick if it was another thread that made it ready just now.
+        let delay = page[word::BEGIN].load(Relaxed).wrapping_sub(task.ready_since.get()) as i64;
+        if delay >> DELAY > i64::from(task.longest_delay.get()) {
+            task.longest_delay.set(u32::try_from(delay >> DELAY).unwrap_or(u32::MAX));
         }
         self.delay.set(delay);
-        self.begin(page, Kind::Step, address, task.id.get());
+        page[word::KIND].store(Kind::Step as u64, Relaxed);
+        page[word::CURRENT].store(address as u64, Relaxed);
+        page[word::TASK].store(task.id.get(), Relaxed);
+        add(&page[word::SEQUENCE], 1);
         let request = task.request.get();
-        if request != 0 {
-            self.request.set(request);
-            let waited =
-                task.begin_for_request(page[word::BEGIN].load(Relaxed), task.ready_since.get());
-            // A part of what makes a request slow.
-            let is_long = waited.is_some_and(|waited| waited >= self.slow_request.get() / 4);
-            return waited.filter(|_| is_long).unwrap_or(0);
-        }
-        0
+        self.request.set(request);
+        if request == 0 { 0 } else { self.begin_step_for_request(page, task) }
+    }
+
+    #[inline(never)]
+    fn begin_step_for_request(&self, page: &Page, task: &TaskProbe) -> u64 {
+        let waited =
+            task.begin_for_request(page[word::BEGIN].load(Relaxed), task.ready_since.get());
+        // A part of what makes a request slow.
+        waited.filter(|waited| *waited >= self.slow_request.get() / 4).unwrap_or(0)
     }
 
     /// What comes next is not to be measured together with what ran before it, or will run after.
@@ -450,7 +462,7 @@ impl LoopProbe {
         add(&page[word::CALLBACKS], entries);
         let steps = self.steps.replace(0);
         if steps != 0 {
-            let delay = self.scale.get().duration(self.delay.get());
+            let delay = self.scale.get().duration(self.delay.get().max(0) as u64);
             add(&page[word::STEPS], steps);
             add(&page[word::DELAYS + bucket(delay)], steps);
             add(&page[word::DELAY_SUM], delay * steps);
@@ -572,15 +584,15 @@ impl LoopProbe {
     }
 }
 
-/// The wait for events has ended, and the GIL is asked for. Needs no GIL.
-pub(crate) fn wait_returned(page: Option<&'static Page>) -> u64 {
-    let Some(page) = page else { return 0 };
-    page[word::BEGIN].store(ticks(), Relaxed);
+/// The wait for events has ended, and the GIL is asked for; the counter stands at `now`. Needs no
+/// GIL.
+#[inline]
+pub(crate) fn wait_returned(page: Option<&'static Page>, now: u64) {
+    let Some(page) = page else { return };
+    page[word::BEGIN].store(now, Relaxed);
     page[word::PHASE].store(Phase::WaitingForGil as u64, Relaxed);
-    // Whoever watches and has gone to sleep reads the phase after saying so.
-    fence(SeqCst);
+    // No fence: whoever watches looks again some time after saying that it sleeps.
     watchdog::wake();
-    page[word::BEGIN].load(Relaxed)
 }
 
 /// What was running when a task took its first step at once.

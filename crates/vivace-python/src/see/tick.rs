@@ -12,7 +12,8 @@ use super::{jobs, slow_request};
 use crate::event_loop::Loop;
 use crate::ffi::{Instance, Owned, Raised, Result, Slot, imports, text};
 use crate::task::current;
-use vivace_sys::clock::monotonic_nanoseconds;
+use vivace_see::live::Scale;
+use vivace_sys::clock::{monotonic_nanoseconds, ticks};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -35,6 +36,10 @@ pub(super) struct Ticking {
     soon: Cell<bool>,
     /// The longest until it is to be called again, in nanoseconds; 0 if nobody has said.
     wanted: Cell<u64>,
+    /// The processor's counter when it is to be called next, if the loop has nothing to do until
+    /// then but to run the program; and how long that was when it was reckoned. See `is_quiet`.
+    next: Cell<u64>,
+    within: Cell<u64>,
     function: Slot,
     watches: Slot,
 }
@@ -59,6 +64,27 @@ impl Ticking {
         }
     }
 
+    /// Whether it is known that nothing is to be called when the counter stands at `now`. One
+    /// comparison, for each wait of a loop that has much to do.
+    #[inline]
+    fn is_quiet(&self, now: u64) -> bool {
+        // A counter that has begun anew is not what was reckoned with.
+        self.next.get().wrapping_sub(now).wrapping_sub(1) < self.within.get()
+    }
+
+    /// It is to be called in so many nanoseconds, whether the program has a turn until then or not.
+    fn be_quiet(&self, scale: Scale, now: u64, left: u64) {
+        // A bit less, so that the clock decides in the end, and not the counter's scale.
+        let ticks = scale.ticks_of(left - left / 1024);
+        self.next.set(now.wrapping_add(ticks));
+        self.within.set(ticks);
+    }
+
+    /// When it is called next, of CLOCK_MONOTONIC.
+    fn until(&self) -> u64 {
+        self.last.get().saturating_add(self.pause())
+    }
+
     /// Whether anybody looks.
     fn is_wanted(&self) -> Result<bool> {
         let watches = match self.watches.get() {
@@ -79,14 +105,31 @@ impl Ticking {
     }
 }
 
-/// The loop is about to wait: calls it if it is time. The answer is the longest that the loop may
-/// sleep, in nanoseconds; none if nobody looks.
+/// What a loop that is about to wait has to know.
+pub(crate) struct Rest {
+    /// When the wait must end, of CLOCK_MONOTONIC; none if nobody looks.
+    pub(crate) until: Option<u64>,
+    /// The processor's counter.
+    pub(crate) now: u64,
+}
+
+/// The loop is about to wait: calls it if it is time.
 ///
 /// # Errors
 ///
 /// Only what leaves the loop: a `KeyboardInterrupt` that came while somebody looked.
-pub(crate) fn before_waiting(event_loop: &Instance<Loop>) -> Result<Option<u64>> {
-    look_if_due(event_loop, 0)
+#[inline]
+pub(crate) fn before_waiting(event_loop: &Instance<Loop>) -> Result<Rest> {
+    if event_loop.see.page().is_none() {
+        return Ok(Rest { until: None, now: 0 });
+    }
+    let ticking = &event_loop.see.ticking;
+    let now = ticks();
+    if ticking.is_quiet(now) && !jobs::pending() {
+        return Ok(Rest { until: Some(ticking.until()), now });
+    }
+    let until = look_if_due(event_loop, 0)?;
+    Ok(Rest { until, now: ticks() })
 }
 
 /// It wants to be called again before the loop waits.
@@ -94,15 +137,15 @@ pub(crate) fn is_unfinished(event_loop: &Instance<Loop>) -> bool {
     event_loop.see.ticking.soon.get()
 }
 
-/// `soon`: nanoseconds until it is called again if there is more to do.
+/// `soon`: nanoseconds until it is called again if there is more to do. The answer is when it is to
+/// be called next, of CLOCK_MONOTONIC.
+#[cold]
 fn look_if_due(event_loop: &Instance<Loop>, soon: u64) -> Result<Option<u64>> {
-    if event_loop.see.page().is_none() {
-        return Ok(None);
-    }
     if jobs::pending() {
         do_jobs(event_loop)?;
     }
     let ticking = &event_loop.see.ticking;
+    ticking.within.set(0);
     match ticking.is_wanted() {
         Ok(true) => {}
         Ok(false) => {
@@ -125,7 +168,10 @@ fn look_if_due(event_loop: &Instance<Loop>, soon: u64) -> Result<Option<u64>> {
     let pause = if ticking.soon.get() { soon } else { ticking.pause() };
     let passed = now.saturating_sub(ticking.last.get());
     if passed < pause {
-        return Ok(Some(pause - passed));
+        if ticking.idle.get() == 0 && !ticking.soon.get() {
+            ticking.be_quiet(event_loop.see.scale(), ticks(), pause - passed);
+        }
+        return Ok(Some(now.saturating_add(pause - passed)));
     }
     ticking.last.set(now);
     ticking.soon.set(false);
@@ -135,7 +181,7 @@ fn look_if_due(event_loop: &Instance<Loop>, soon: u64) -> Result<Option<u64>> {
         ticking.idle.set(ticking.idle.get() + 1);
     }
     // What it queued is no turn of the program.
-    Ok(Some(if ticking.soon.get() { soon } else { ticking.pause() }))
+    Ok(Some(now.saturating_add(if ticking.soon.get() { soon } else { ticking.pause() })))
 }
 
 /// `see_again(loop, seconds)`: who looks at the loop wants to do so again after so long, also if it
@@ -146,11 +192,20 @@ pub(super) fn see_again(event_loop: &Bound<'_, PyAny>, seconds: f64) -> PyResult
     let wanted = ((seconds * SECOND as f64) as u64).max(1);
     let before = ticking.wanted.get();
     ticking.wanted.set(if before == 0 { wanted } else { before.min(wanted) });
+    // It is reckoned anew at the next wait.
+    ticking.within.set(0);
     Ok(())
 }
 
 /// The loop is too busy to wait, and has just looked at its descriptors.
+#[inline]
 pub(crate) fn while_busy(event_loop: &Instance<Loop>) -> Result<()> {
+    // The last reading is old by a few short callbacks.
+    let is_quiet = || event_loop.see.ticking.is_quiet(event_loop.see.last());
+    let quiet = || is_quiet() && !jobs::pending();
+    if event_loop.see.page().is_none() || quiet() {
+        return Ok(());
+    }
     look_if_due(event_loop, SOON).map(drop)
 }
 

@@ -185,6 +185,13 @@ fn sleep_until_woken() {
         ASLEEP.store(false, SeqCst);
         return;
     }
+    // A loop's thread looks without a fence whether this one sleeps: what it wrote at the same
+    // moment is there to be seen by now.
+    thread::park_timeout(MOMENT);
+    if live::open_pages().any(|(_, page)| works(page)) {
+        ASLEEP.store(false, SeqCst);
+        return;
+    }
     while ASLEEP.load(SeqCst) && !ENDS.load(SeqCst) {
         thread::park();
     }
