@@ -265,6 +265,19 @@ class TestFailures:
         server.printed("Exception in ASGI application")
         server.printed("ValueError: raised before the start")
 
+    @pytest.mark.parametrize("path", ["/exit-before", "/exit-later"])
+    def test_system_exit_ends_the_request_alone(self, server, path):
+        response = server.get(path)
+        assert (response.status, response.body) == (500, b"Internal Server Error")
+        server.printed("SystemExit: 5")
+        assert server.get("/hello").status == 200
+
+    def test_a_cancellation_of_the_applications_own(self, server):
+        """Nobody has cancelled the request: it has failed, and the log says where."""
+        response = server.get("/cancel-itself")
+        assert (response.status, response.body) == (500, b"Internal Server Error")
+        server.printed(r"in cancel_itself\n.*\n(.*\n)*asyncio\.exceptions\.CancelledError")
+
     def test_between_start_and_body(self, wire):
         """The head has not left yet, so there may be a proper answer; never a whole 200."""
         wire.send(b"GET /fail-started HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -370,3 +370,29 @@ def test_import_of_vivace_does_not_load_the_server(run_program):
         """
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_an_interrupt_in_a_handler_ends_the_program_in_order(program):
+    """It leaves the loop at once; the request that it came in is not waited for."""
+    program("""
+    import time
+
+    async def app(scope, receive, send):
+        await asyncio.sleep(0)
+        raise KeyboardInterrupt
+
+    async def main():
+        server = vivace.Server(app, port=0, lifespan="off", log_config=None)
+        task = asyncio.create_task(server.serve())
+        await started(server, task)
+        await ask(server)
+        await task
+
+    begin = time.monotonic()
+    try:
+        vivace.run(main())
+    except KeyboardInterrupt:
+        assert time.monotonic() - begin < 20
+    else:
+        raise AssertionError("nothing was raised")
+    """)

@@ -171,6 +171,15 @@ class TestByTheApplication:
         socket.closed_with(1011)
         server.printed("ValueError: raised after accept")
 
+    @pytest.mark.parametrize(
+        ("path", "logged"),
+        [("/cancel-itself", "CancelledError: of the app"), ("/exit-after", "SystemExit: 5")],
+    )
+    def test_other_exceptions_too(self, server, wire, path, logged):
+        socket = WebSocket.open(wire, path)
+        socket.closed_with(1011)
+        server.printed(logged)
+
 
 class TestKeepalive:
     flags = ("--ws-ping-interval", "0.2", "--ws-ping-timeout", "0.5")

@@ -5,7 +5,7 @@ import contextlib
 import os
 import sys
 
-from apps.paths import Paths, answer, read_body
+from apps.paths import SECONDS, Paths, answer, read_body
 
 app = Paths()
 
@@ -170,6 +170,25 @@ async def http_status(scope, receive, send, record):
 @app.handler
 async def fail(scope, receive, send, record):
     raise ValueError("raised before the start")
+
+
+@app.handler
+async def exit_before(scope, receive, send, record):
+    sys.exit(5)
+
+
+@app.handler
+async def exit_later(scope, receive, send, record):
+    await asyncio.sleep(0)
+    sys.exit(5)
+
+
+@app.handler
+async def cancel_itself(scope, receive, send, record):
+    """Wait for a task that somebody has cancelled."""
+    task = asyncio.create_task(asyncio.sleep(SECONDS))
+    task.cancel()
+    await task
 
 
 @app.handler

@@ -282,6 +282,20 @@ async def fail(scope, receive, send, record):
 
 
 @app.handler
+async def cancel_itself(scope, receive, send, record):
+    await receive()
+    await send(accept())
+    raise asyncio.CancelledError("of the application's own")
+
+
+@app.handler
+async def exit_after(scope, receive, send, record):
+    await receive()
+    await send(accept())
+    raise SystemExit(5)
+
+
+@app.handler
 async def send_after(scope, receive, send, record):
     """Send after the client has gone."""
     await receive()

@@ -210,6 +210,14 @@ pub(crate) fn leaves_the_loop(exception: &Object) -> bool {
     }
 }
 
+/// Whether `exception` is a `KeyboardInterrupt`.
+pub(crate) fn interrupts(exception: &Object) -> bool {
+    // SAFETY: a live object; the type is static.
+    unsafe {
+        ffi::PyErr_GivenExceptionMatches(exception.as_ptr(), ffi::PyExc_KeyboardInterrupt) == 1
+    }
+}
+
 /// Whether an exception is an instance of `class`, by its type alone.
 pub(crate) fn is_exception_of(exception: &Object, class: &Object) -> bool {
     // SAFETY: two live objects.

@@ -28,6 +28,8 @@ pub(crate) struct Ties {
     pub(super) service: Slot<Ref<Service>>,
     pub(super) event_loop: Slot<Ref<Loop>>,
     pub(super) task: Slot,
+    /// The server has cancelled it.
+    cancelled: Cell<bool>,
     /// What the diagnostics know the request by, and its scope, which they read; 0 and empty if
     /// nothing is looked at.
     request: Cell<u64>,
@@ -134,15 +136,20 @@ impl<P: Party> Instance<P> {
     /// Cancels the application, if it runs; whether it does.
     pub(super) fn cancel_task(&self) -> Result<bool> {
         match self.ties().task.get() {
-            Some(task) => task.call_method(&names().cancel, &[]).map(|_| true),
+            Some(task) => {
+                self.ties().cancelled.set(true);
+                task.call_method(&names().cancel, &[]).map(|_| true)
+            }
             None => Ok(false),
         }
     }
 
-    /// Logs what the application has raised, unless that is its cancellation, or an `OSError` when
-    /// the client has `gone`. Answers whether it was cancelled.
+    /// Logs what the application has raised, unless that is its cancellation by the server, or an
+    /// `OSError` when the client has `gone`. Answers whether the server has cancelled it.
     pub(super) fn log_failure(&self, exception: &Object, gone: bool) -> Result<bool> {
-        let cancelled = error::is_exception_of(exception, &imports().cancelled_error);
+        // A cancellation of the application's own is a failure like others.
+        let cancelled = error::is_exception_of(exception, &imports().cancelled_error)
+            && (self.ties().cancelled.get() || self.service()?.is_draining());
         let gone = gone && error::is_exception_of(exception, Builtin::Os.object());
         if !cancelled && !gone {
             self.service()?.log_error("Exception in ASGI application\n", Some(exception))?;
@@ -194,7 +201,15 @@ pub(super) fn call<P: Party>(party: &Instance<P>, scope: &Object) -> Result<()> 
     match outcome {
         Ok(task) => watch(party, &task),
         // It is no coroutine function, or its task could not be made.
-        Err(raised) => P::ended(party, Some(raised.fetch())),
+        Err(raised) => {
+            let exception = raised.fetch();
+            P::ended(party, Some(exception.clone()))?;
+            // As it leaves a task: one that was interrupted later has let it go by itself.
+            if error::interrupts(&exception) {
+                return Err(error::raise_instance(exception));
+            }
+            Ok(())
+        }
     }
 }
 
@@ -202,7 +217,7 @@ fn make_task(event_loop: &Instance<Loop>, coroutine: &Object) -> Result<Owned> {
     if event_loop.has_other_tasks() {
         return event_loop.object().call_method(&asgi_names().create_task, &[coroutine]);
     }
-    task::create(event_loop, coroutine, None, None, Start::Eager).map(Ref::into_owned)
+    task::create(event_loop, coroutine, None, None, Start::EagerContained).map(Ref::into_owned)
 }
 
 /// Sees what became of the task, now or when it is done.
@@ -289,9 +304,6 @@ fn returned(exchange: &Instance<Exchange>) -> Result<()> {
 
 /// The application has raised.
 fn failed(exchange: &Instance<Exchange>, exception: Owned) -> Result<()> {
-    if error::leaves_the_loop(&exception) {
-        return Err(error::raise_instance(exception));
-    }
     let cancelled = exchange.log_failure(&exception, exchange.lost.get())?;
     if exchange.is_complete() || exchange.lost.get() {
         return Ok(());

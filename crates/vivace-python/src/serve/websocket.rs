@@ -26,7 +26,7 @@ use crate::ffi::bytes::Bytes;
 use crate::ffi::function::{Body, Function};
 use crate::ffi::{
     Builtin, Class, ClassBuilder, ClassCell, Instance, Object, Owned, Raised, Ref, Result, Slot,
-    Visitor, error, raise, text,
+    Visitor, raise, text,
 };
 
 /// How far it is, for the application.
@@ -244,9 +244,6 @@ fn unfinished_denial(this: &Instance<WebSocket>) -> Result<()> {
 
 /// The application has raised.
 fn failed(this: &Instance<WebSocket>, exception: Owned) -> Result<()> {
-    if error::leaves_the_loop(&exception) {
-        return Err(error::raise_instance(exception));
-    }
     let cancelled = this.log_failure(&exception, this.is_over())?;
     if this.is_over() {
         return Ok(());

@@ -54,6 +54,7 @@ pub(crate) struct Task {
     must_cancel: Cell<bool>,
     cancel_requests: Cell<i32>,
     log_destroy_pending: Cell<bool>,
+    contains_exit: Cell<bool>,
     link: Link,
     pub(crate) see: TaskProbe,
     pub(crate) provenance: Provenance,
@@ -94,6 +95,7 @@ impl Task {
             must_cancel: Cell::new(false),
             cancel_requests: Cell::new(0),
             log_destroy_pending: Cell::new(true),
+            contains_exit: Cell::new(false),
             link: Link::default(),
             see: TaskProbe::default(),
             provenance: Provenance::default(),
@@ -198,6 +200,8 @@ fn next_number() -> u64 {
 pub(crate) enum Start {
     Soon,
     Eager,
+    /// At once, and a `SystemExit` ends the task alone, not the loop.
+    EagerContained,
 }
 
 /// `loop.create_task(coroutine)` without a factory.
@@ -212,6 +216,7 @@ pub(crate) fn create(
     let environment = event_loop.contexts.environment(context)?;
     let task = allocate_with(Task::blank)?;
     task.core.join(event_loop);
+    task.contains_exit.set(start == Start::EagerContained);
     task.coroutine.set(coroutine.new_ref());
     task.environment.replace(environment);
     let number = next_number();
@@ -270,7 +275,7 @@ fn begin(task: &Instance<Task>, start: Start) -> Result<()> {
     if trace::is_on() {
         task.in_trace(trace::created);
     }
-    if start == Start::Eager && current::loop_is_running(task)? {
+    if start != Start::Soon && current::loop_is_running(task)? {
         return step::start_eagerly(task);
     }
     schedule_step(task)?;

@@ -222,10 +222,15 @@ fn failed(task: &Instance<Task>, exception: Owned) -> Result<()> {
     if !awaited {
         crate::see::lost::failed(task);
     }
-    if error::leaves_the_loop(&exception) {
+    if error::leaves_the_loop(&exception) && !is_contained(task, &exception) {
         return Err(leave_with(exception));
     }
     Ok(())
+}
+
+/// Whether the exception is a `SystemExit` in a task that keeps these to itself.
+fn is_contained(task: &Task, exception: &Object) -> bool {
+    task.contains_exit.get() && !error::interrupts(exception)
 }
 
 #[inline(always)]
