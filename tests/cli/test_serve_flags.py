@@ -168,7 +168,7 @@ class TestWhereToListen:
         assert "bind" not in options("m:a", VIVACE_PORT="3", UVICORN_BIND="a:1")
 
     def test_contradiction(self):
-        with pytest.raises(ValueError, match="give --host or --bind, not both"):
+        with pytest.raises(ValueError, match="give --port or --bind, not both"):
             options("m:a", "--bind", "a:1", "--port", "3")
         with pytest.raises(ValueError, match="give --uds or --fd, not both"):
             options("m:a", "--uds", "/s", "--fd", "3")

@@ -92,6 +92,17 @@ class TestChecks:
                 {"timeout_request": float("inf")},
                 "timeout_request must be a number of seconds, not inf",
             ),
+            (
+                {"ssl_cert_reqs": 9},
+                "ssl_cert_reqs must be one of 0 (CERT_NONE), 1 (CERT_OPTIONAL), "
+                "2 (CERT_REQUIRED), not 9",
+            ),
+            (
+                {"ssl_version": 99},
+                "ssl_version must be one of 2 (PROTOCOL_TLS), 3 (PROTOCOL_TLSv1), "
+                "4 (PROTOCOL_TLSv1_1), 5 (PROTOCOL_TLSv1_2), 16 (PROTOCOL_TLS_CLIENT), "
+                "17 (PROTOCOL_TLS_SERVER), not 99",
+            ),
             ({"lifespan": "maybe"}, "lifespan must be one of auto, on, off, not 'maybe'"),
             (
                 {"interface": "rsgi"},

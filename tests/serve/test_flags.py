@@ -429,6 +429,13 @@ class TestStartFailures:
         assert "/nothing/here.pem" in output
 
     @on_top
+    def test_nonsense_ciphers(self, launch_server, certificates):
+        path = str(certificates.server)
+        flags = ("--ssl-certfile", path, "--ssl-ciphers", "NONE-SUCH")
+        output = self.fails(launch_server, "apps.probe:app", *flags)
+        assert f"TLS with {path}: No cipher can be selected.\n" in output
+
+    @on_top
     def test_nonsense_certificate(self, launch_server):
         path = str(FOLDER / "conftest.py")
         assert path in self.fails(launch_server, "apps.probe:app", "--ssl-certfile", path)

@@ -61,9 +61,11 @@ def overridden(sources: Mapping[str, str]) -> set[str]:
     closest = min((rank for rank, _ in given), default=0)
     chosen = [names for rank, names in given if rank == closest]
     # uvicorn prefers a socket to host and port, silently.
-    exclusive = [names[0] for names in chosen if names != ("host", "port") or ("bind",) in chosen]
+    exclusive = [names for names in chosen if names != ("host", "port") or ("bind",) in chosen]
     if len(exclusive) > 1:
-        one, other = (_spelled(name, closest) for name in exclusive[:2])
+        here = SOURCES[closest]
+        said = [next(name for name in names if sources.get(name) == here) for names in exclusive]
+        one, other = (_spelled(name, closest) for name in said[:2])
         raise ValueError(f"give {one} or {other}, not both")
     return {name for rank, names in given if rank > closest for name in names}
 

@@ -5,10 +5,12 @@ Called once, by `Config`; nothing is checked again later.
 
 from __future__ import annotations
 
+import enum
 import ipaddress
 import math
 import os
 import re
+import ssl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -97,6 +99,8 @@ def check(config: Config) -> None:
     _check_choice("lifespan", config.lifespan, get_args(LifespanMode))
     for name, choices in _OWN_IMPLEMENTATIONS.items():
         _check_implementation(name, getattr(config, name), choices)
+    _check_known("ssl_version", config.ssl_version, ssl._SSLMethod)
+    _check_known("ssl_cert_reqs", config.ssl_cert_reqs, ssl.VerifyMode)
     for proxy in listed(config.forwarded_allow_ips):
         _check_proxy(proxy)
     if config.log_level is not None:
@@ -140,6 +144,13 @@ def _check_seconds(name: str, value: Any, *, above_zero: bool = False) -> None:
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+
+def _check_known(name: str, value: Any, known: type[enum.IntEnum]) -> None:
+    numbers = {int(member): member.name for member in known}
+    if value not in numbers:
+        choices = ", ".join(f"{number} ({word})" for number, word in sorted(numbers.items()))
+        raise ValueError(f"{name} must be one of {choices}, not {value!r}")
 
 
 def _check_implementation(name: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -56,7 +56,9 @@ class TlsFiles:
             names = ", ".join(
                 os.fspath(name) for name in (self.certfile, self.keyfile, self.ca_certs) if name
             )
-            raise ValueError(f"TLS with {names}: {error}") from error
+            # The text of some errors of ssl is a tuple with the text in it.
+            what = error.args[0] if len(error.args) == 1 else error
+            raise ValueError(f"TLS with {names}: {what}") from error
         return context
 
     def load_certificate(self, context: ssl.SSLContext) -> None:
