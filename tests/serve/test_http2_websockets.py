@@ -102,6 +102,16 @@ def test_messages_both_ways(wire):
     assert wire.get("/hello").body == b"hello"
 
 
+def test_headers_of_every_response(shared_server):
+    server = shared_server("apps.sockets:app", "--http2", "--header", "X-One: 1")
+    with Http2Wire.connect(server) as wire:
+        stream = StreamWire(wire, "/echo")
+        socket = stream.open()
+        assert (b"x-one", b"1") in stream.answer.headers
+        socket.send_text("and goes on")
+        assert socket.receive_text() == "and goes on"
+
+
 def test_the_scope(wire):
     stream = StreamWire(wire, "/scope?a=b", ("sec-websocket-protocol", "one, two"))
     text = stream.open().receive_text()

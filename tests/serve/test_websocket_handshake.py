@@ -242,6 +242,14 @@ class TestHeaders:
     def test_default_headers(self, wire):
         assert WebSocket.open(wire, "/echo").response[b"date"]
 
+    def test_headers_of_every_response(self, shared_server):
+        server = shared_server("apps.sockets:app", "--header", "X-One: 1", "--header", "X-Two: 2")
+        with server.connect() as wire:
+            socket = WebSocket.open(wire, "/echo")
+            assert (socket.response[b"x-one"], socket.response[b"x-two"]) == (b"1", b"2")
+            socket.send_text("and goes on")
+            assert socket.receive_text() == "and goes on"
+
 
 def test_accept_before_connect_is_received(server, wire):
     name = unique()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vivace_http::field::Header;
 use vivace_http::h1::request::Head;
-use vivace_http::h1::response::{write_fields, write_interim};
+use vivace_http::h1::response::{HeadError, write_fields, write_interim};
 use vivace_http::ws::deflate::Settings;
 use vivace_http::ws::handshake::{Handshake, Refusal};
 use vivace_http::ws::{
@@ -239,9 +239,13 @@ impl Instance<WebSocket> {
                 .map(|(name, value)| Header { name, value })
                 .collect();
             match self.on_stream.id() {
-                Some(_) => write_fields(&mut out, fields),
-                None => write_interim(&mut out, handshake.status(), fields),
+                Some(_) => write_fields(&mut out, fields)?,
+                None => write_interim(&mut out, handshake.status(), fields)?,
             }
+            // Whole lines, as those of `fields`; before the empty line that ends a head.
+            let end = if self.on_stream.id().is_some() { out.len() } else { out.len() - 2 };
+            out.splice(end..end, defaults.extra.iter().copied());
+            Ok::<_, HeadError>(())
         });
         if let Err(error) = written {
             *self.handshake.borrow_mut() = Some(handshake);
