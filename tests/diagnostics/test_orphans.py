@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
+
+import pytest
 
 BEGIN = """
     import asyncio, gc, signal, threading, weakref
@@ -65,6 +68,74 @@ QUEUE = (
     asyncio.run(main())
 """
 )
+
+FORSAKEN = """
+    import asyncio, ctypes, sys, threading
+    from vivace.see import _tick
+
+    class Pipeline:
+        def __init__(self):
+            self.queue = asyncio.Queue()
+
+        async def produces(self):
+            for n in range(3):
+                await self.queue.put(n)
+
+        async def consumes(self):
+            while True:
+                await self.queue.get()  # <- waits
+
+    async def main():
+        pipeline = Pipeline()
+        async with asyncio.TaskGroup() as group:
+            for n in range(2):
+                group.create_task(pipeline.consumes(), name=f"consumer-{n}")
+            group.create_task(pipeline.produces())
+
+    async def joins():
+        queue = asyncio.Queue()
+        queue.put_nowait(1)
+        await queue.join()  # <- joins
+
+    async def waits_for_one_of():
+        await asyncio.wait([asyncio.get_running_loop().create_future()])  # <- one of
+
+    async def has_a_timer():
+        asyncio.get_running_loop().call_later(100, print)
+        await main()
+
+    async def has_a_thread():
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        await main()
+
+    async def has_a_thread_of_its_own_make():
+        # C code may have threads that Python does not know, and call the loop from there.
+        libc, thread = ctypes.CDLL(None), ctypes.c_ulong()
+        assert libc.pthread_create(ctypes.byref(thread), None, libc.pause, None) == 0
+        await main()
+
+    async def has_a_server():
+        await asyncio.start_server(print, "127.0.0.1", 0)
+        await main()
+
+    rounds = []
+
+    def ends(loop):
+        rounds.append(loop)
+        if len(rounds) > 2:
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
+
+    async def begins(function):
+        _tick.watches.append(ends)
+        await function()
+
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(begins(globals()[sys.argv[1]]))
+    except asyncio.CancelledError:
+        print("ended")
+"""
 
 CLEAN = (
     BEGIN
@@ -165,6 +236,12 @@ def test_a_future_that_nobody_else_has(watch: Any) -> None:
     assert done.stdout.split() == ["ended"]
 
 
+def test_a_weak_reference_to_the_task_saves_nobody(watch: Any) -> None:
+    done = watch(LONE)
+    found = done.only("V203")
+    assert found["line"] == done.line("waits")
+
+
 def test_a_task_that_nobody_has_stays(watch: Any) -> None:
     assert watch(LONE).stdout.splitlines() == ["alive True", "ended"]
 
@@ -174,6 +251,47 @@ def test_consumers_without_a_producer(watch: Any) -> None:
     found = done.only("V203")
     assert sorted(task["name"] for task in found["tasks"]) == ["consumer-0", "consumer-1"]
     assert found["line"] == done.line("waits")
+
+
+@pytest.mark.parametrize(
+    ("function", "mark", "names"),
+    [
+        ("main", "waits", ["consumer-0", "consumer-1"]),
+        ("joins", "joins", ["Task-1"]),
+        ("waits_for_one_of", "one of", ["Task-1"]),
+    ],
+)
+def test_a_loop_that_nothing_can_wake(
+    watch: Any, function: str, mark: str, names: list[str]
+) -> None:
+    done = watch(FORSAKEN, function)
+    found = done.only("V203")
+    assert [found] == done.untimed
+    assert found["line"] == done.line(mark)
+    assert sorted(task["name"] for task in found["tasks"]) == names
+
+
+def test_a_loop_that_nothing_can_wake_is_let_be_when_off(watch: Any) -> None:
+    # Nobody looks, so an alarm ends it.
+    done = watch(
+        FORSAKEN.replace("_tick.watches.append(ends)", "signal.alarm(3)").replace(
+            "import asyncio,", "import signal, asyncio,"
+        ),
+        "main",
+        diag="0",
+        status=-signal.SIGALRM,
+    )
+    assert not done.findings
+    assert not done.stderr
+
+
+@pytest.mark.parametrize(
+    "function", ["has_a_timer", "has_a_thread", "has_a_thread_of_its_own_make", "has_a_server"]
+)
+def test_a_loop_that_something_may_wake(watch: Any, function: str) -> None:
+    done = watch(FORSAKEN, function)
+    assert done.stdout == "ended\n"
+    assert not done.untimed
 
 
 def test_clean_programs_hear_nothing(watch: Any) -> None:

@@ -1,6 +1,7 @@
 """Looks for deadlocks: V301, and V303 for locks that nobody is left to give back.
 
-What is said of them is in `_deadlock_reports`.
+What is said of them is in `_deadlock_reports`. Of an idle loop, V203 is told as well: tasks that
+wait for an event, a queue or a future for which nobody is left.
 
 Two occasions:
 
@@ -273,6 +274,25 @@ def _look_at_idle(loop: Any, looking: _Looking, tasks: list[Any], now: float) ->
             )
     resting = {task: (nodes[task].stamp, since[task]) for task in nodes}
     _report_abandoned(loop, graph, alive, looking, resting, idle=True)
+    _report_forsaken(graph, alive)
+
+
+# V203: nobody is left to do what is waited for.
+
+
+def _report_forsaken(graph: Graph, tasks: dict[int, Any]) -> None:
+    """Where all waiting in an idle loop ends: tasks that wait for no task and for no lock."""
+    groups: dict[tuple[str, int], list[Any]] = {}
+    for node in graph.nodes.values():
+        ends = node.kind in _graph.SIGNALLED or (node.kind in _graph.TASKS and node.others)
+        if ends and node.task in graph.stuck and not graph.edges[node.task]:
+            groups.setdefault((node.kind, node.thing), []).append(tasks[node.task])
+    if not groups or _idle.has_foreign_threads():
+        return
+    from . import _orphans
+
+    for group in groups.values():
+        _orphans.report_forsaken(group)
 
 
 # V303: nobody is left to give the lock back.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 
@@ -50,3 +52,17 @@ def _other_threads(loop: Any) -> bool:
     if resting is not None and executor._work_queue.empty() and resting._value >= len(threads):
         others -= {thread.ident for thread in threads}
     return bool(others)
+
+
+def has_foreign_threads() -> bool:
+    """Whether there are threads that Python does not know: C code in one may call the loop.
+
+    Those of the engine itself do not count. If that cannot be told, there are some.
+    """
+    known = {thread.native_id for thread in threading.enumerate()} | {threading.get_native_id()}
+    try:
+        others = {int(number) for number in os.listdir("/proc/self/task")} - known
+        names = [Path(f"/proc/self/task/{number}/comm").read_text() for number in others]
+    except OSError:
+        return True
+    return not all(name.startswith("vivace-") for name in names)

@@ -30,6 +30,17 @@ SLICE = 1_000_000
 
 _TOLD = 2
 
+#: Cause and advice, if nobody reaches the tasks.
+_UNREACHED = (
+    "nobody else has what is waited for, or the task: it stays for ever",
+    "keep what wakes it reachable, or end the task: a sentinel, cancel()",
+)
+#: The same, if nobody is left to do anything.
+_FORSAKEN = (
+    "nothing is left that could wake the loop but Ctrl-C: no timer, descriptor or thread",
+    "end those who wait when nobody is left to wake them: a sentinel, cancel(), a timeout",
+)
+
 
 class _Round:
     """One look at all tasks of a loop, in slices."""
@@ -70,12 +81,26 @@ def watch(loop: Any) -> None:
         state.before, state.now = state.now, set()
         state.next_at = time.monotonic() + INTERVAL
     for group in groups:
-        _report([each for each in group if isinstance(each, _native.Task)])
+        _report([each for each in group[::-1] if isinstance(each, _native.Task)], *_UNREACHED)
+
+
+def report_forsaken(tasks: list[Any]) -> None:
+    """Tell of tasks that wait for the same thing in a loop that nothing is left to wake.
+
+    Who reaches them does not matter: he does not run any more, either.
+    """
+    _report(tasks, *_FORSAKEN)
 
 
 def _has_weak_references(island: list[Any]) -> bool:
-    """Whether somebody may yet reach one of the objects."""
-    return any(weakref.getweakrefcount(each) for each in island if not isinstance(each, type))
+    """Whether somebody may yet reach one of the objects.
+
+    A weak reference to a task is none: without the hold of our loops it would be dead by now.
+    """
+    passed_over = (type, _native.Task)
+    return any(
+        weakref.getweakrefcount(each) for each in island if not isinstance(each, passed_over)
+    )
 
 
 def _join(groups: list[list[Any]], island: list[Any]) -> None:
@@ -89,11 +114,10 @@ def _join(groups: list[list[Any]], island: list[Any]) -> None:
     groups.append(island)
 
 
-def _report(tasks: list[Any]) -> None:
+def _report(tasks: list[Any], cause: str, advice: str) -> None:
     tasks = [task for task in tasks if not task.done() and not _native.see_tell(task, _TOLD)]
     if not tasks:
         return
-    tasks.reverse()
     first = tasks[0]
     waits = waiting(first)
     if len(tasks) == 1:
@@ -114,6 +138,6 @@ def _report(tasks: list[Any]) -> None:
     for task in tasks[1:8]:
         lines.append(("task", describe(task)))
         lines += waiting(task).lines()[:1]
-    lines.append(("cause", "nobody else has what is waited for, or the task: it stays for ever"))
-    lines.append(("do", "keep what wakes it reachable, or end the task: a sentinel, cancel()"))
+    lines.append(("cause", cause))
+    lines.append(("do", advice))
     report("V203", title, place=place, lines=lines, data=found)
