@@ -92,6 +92,12 @@ CLEAN = """
     asyncio.run(main())
 """
 
+UNRUN = """
+    async def foo(): pass
+
+    foo()  # <- bare
+"""
+
 WARNING = "RuntimeWarning: coroutine 'foo' was never awaited"
 
 
@@ -127,6 +133,17 @@ def test_a_bare_call_deep_in_ordinary_functions(watch: Any) -> None:
     assert found["coro"] == "Mailer.send"
     assert found["function"] == "notify"
     assert found["line"] == done.line("bare") - 2
+
+
+def test_a_program_that_forgets_to_make_a_loop(watch: Any) -> None:
+    done = watch(UNRUN)
+    found = done.only("V201")
+    assert (found["line"], found["function"], found["exact"]) == (
+        done.line("bare"),
+        "<module>",
+        True,
+    )
+    assert "asyncio.run(foo())" in str(found["report"])
 
 
 def test_what_is_assigned_and_lost(watch: Any) -> None:
@@ -169,7 +186,7 @@ def test_clean_programs_hear_nothing(watch: Any) -> None:
 
 
 def test_off(watch: Any) -> None:
-    for source in (BARE, ASSIGNED, GATHER, CYCLE):
+    for source in (BARE, ASSIGNED, GATHER, CYCLE, UNRUN):
         done = watch(source, diag="0")
         assert done.untimed == []
         assert WARNING in done.stderr

@@ -145,6 +145,33 @@ def test_a_failure_that_was_told_and_then_goes(watch: Any) -> None:
     assert done.stderr.count("Task exception was never retrieved") == 1
 
 
+ENDS = """
+    import asyncio
+
+    kept = []
+
+    async def fail():
+        raise KeyError("etag")  # <- raised
+
+    async def main():
+        kept.append(asyncio.create_task(fail()))  # <- made
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+"""
+
+
+def test_a_program_that_ends_before_anybody_has_looked(watch: Any) -> None:
+    done = watch(ENDS)
+    found = done.only("V202")
+    assert found["line"] == done.line("raised")
+    assert found["task"]["created"]["line"] == done.line("made")
+
+
+def test_a_program_that_looks_when_the_loop_has_ended(watch: Any) -> None:
+    assert watch(ENDS + "    print(kept[0].exception())\n").untimed == []
+
+
 def test_whoever_looks_later_takes_it_back(watch: Any) -> None:
     done = watch(LATER)
     assert len(done.of("V202")) == 1
@@ -155,7 +182,7 @@ def test_clean_programs_hear_nothing(watch: Any) -> None:
 
 
 def test_off(watch: Any) -> None:
-    for source in (KEPT, GONE):
+    for source in (KEPT, GONE, ENDS):
         source = source.replace("    assert _unobserved.counters", "    0 and _unobserved.counters")
         assert watch(source, diag="0").findings == []
 

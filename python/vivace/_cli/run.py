@@ -79,9 +79,12 @@ def main(arguments: list[str], name: str = PROGRAM, before: Callable[[], int] | 
         return fail(name, problem)
 
     from vivace import _default_loop
+    from vivace.see import _begin
 
     from . import program
 
+    # Not only with the first loop: whoever forgets asyncio.run() never makes one.
+    _begin.begin()
     if before is not None and (status := before()):
         return status
     _default_loop.make_vivace_the_default()

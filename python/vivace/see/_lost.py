@@ -131,6 +131,10 @@ def _at_exit() -> None:
     """The process ends."""
     from vivace import _loop
 
+    if failures or f"{__package__}._unobserved" in sys.modules:
+        from . import _unobserved
+
+        _unobserved.at_exit()
     if any(_native.see_pending(loop) for loop in list(_loop._loops) if not loop.is_closed()):
         from . import _exit
 

@@ -135,7 +135,10 @@ def lost(coro: Any, by_collector: bool) -> None:
     if error is not None:
         lines.append(("cause", f"the line was left by {error} before the coroutine was awaited"))
         found["error"] = error
-    lines.append(("do", f"await {name}, or give it to asyncio.create_task()"))
+    if loop is None and threading.current_thread() is threading.main_thread():
+        lines.append(("do", f"asyncio.run({name}), or await it in what asyncio.run() runs"))
+    else:
+        lines.append(("do", f"await {name}, or give it to asyncio.create_task()"))
     report("V201", title, place=place, lines=lines, data=found)
 
 

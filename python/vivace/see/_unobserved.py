@@ -1,9 +1,9 @@
 """V202: a task failed, and nobody looked at it.
 
 asyncio says so when the task is destroyed, which for a task in a list or a global variable may be
-never. Here it is said after some seconds, and at the latest when the task is destroyed; once in any
-case. Whether somebody has looked is what asyncio itself goes by: `result()` or `exception()` was
-called, or another task has awaited it.
+never. Here it is said after some seconds, and at the latest when the task is destroyed or the
+process ends; once in any case. Whether somebody has looked is what asyncio itself goes by:
+`result()` or `exception()` was called, or another task has awaited it.
 
 Nothing is done for a task that does not fail. One that fails while no task waits for it is noted
 by a weak reference in `_lost.failures`, by the engine.
@@ -89,6 +89,14 @@ def _is_settled(weak: _Weak) -> bool:
 def destroyed(task: Any) -> None:
     """A task goes while nobody has looked at its failure: asyncio is about to log it."""
     _report(task, "and is gone: nobody can ask for the result any more")
+
+
+def at_exit() -> None:
+    """The process ends: whoever is to look at a failure should have done so."""
+    for weak in (*_taken(), *(weak for _, weak in _waiting)):
+        task = weak()
+        if task is not None and task._log_traceback:
+            _report(task, "and nobody has asked for the result until the process ended")
 
 
 def _report(task: Any, since: str) -> None:
