@@ -176,6 +176,7 @@ class TestEnd:
         server.signal(signal.SIGTERM)
         assert server.wait() == 0
         assert "running on" not in server.output()
+        assert "Traceback" not in server.output()
 
     def test_workers_that_are_ended_by_somebody_else_come_back(self, start):
         server = start()

@@ -22,7 +22,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -184,7 +184,7 @@ class Supervisor:
             place.child = self._start_child()
             children.append(place.child)
         waiting: list[asyncio.Future[Any]] = [
-            asyncio.gather(*(child.is_ready() for child in children)),
+            asyncio.ensure_future(_all_decided(children)),
             asyncio.ensure_future(self._ending.wait()),
             *(asyncio.ensure_future(self._fails_to_start(child)) for child in children),
         ]
@@ -438,6 +438,12 @@ class Supervisor:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _all_decided(children: Sequence[Child]) -> None:
+    """Wait until each worker is ready or has ended."""
+    for child in children:
+        await child.is_ready()
 
 
 def delay_after_deaths(deaths: int) -> float:
