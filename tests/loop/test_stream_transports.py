@@ -464,6 +464,44 @@ def test_the_end_is_not_seen_while_paused(with_pair):
 
 
 @pytest.mark.parametrize("sent", [b"hello", b""])
+@pytest.mark.parametrize("makes", ["create_connection", "connect_accepted_socket"])
+def test_who_waits_for_a_connection_goes_on_before_the_first_bytes(run, makes, sent):
+    """He may have it paused, or give it to another protocol, before any byte is lost to him."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        seen = loop.create_future()
+
+        class Receiver(asyncio.Protocol):
+            def __init__(self, name):
+                self.name = name
+
+            def data_received(self, data):
+                seen.set_result((self.name, data))
+
+            def eof_received(self):
+                if not seen.done():
+                    seen.set_result((self.name, b""))
+
+        near, far = tcp_pair()
+        with far:
+            far.sendall(sent)
+            far.shutdown(socket.SHUT_WR)
+            if makes == "create_connection":
+                transport, _ = await loop.create_connection(lambda: Receiver("first"), sock=near)
+            else:
+                transport, _ = await loop.connect_accepted_socket(
+                    lambda: Receiver("first"), sock=near
+                )
+            transport.set_protocol(Receiver("second"))
+            result = await asyncio.wait_for(seen, SECONDS)
+            transport.abort()
+        return result
+
+    assert run(main()) == ("second", sent)
+
+
+@pytest.mark.parametrize("sent", [b"hello", b""])
 def test_a_task_of_connection_made_runs_before_the_first_bytes(run, sent):
     """Both are there already: the task begins first, so an end can find it and cancel it."""
 

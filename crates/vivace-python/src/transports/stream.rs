@@ -225,12 +225,13 @@ pub(crate) fn make(this: &Instance<Loop>, origin: Origin<'_>) -> Result<Ref<Stre
     }
     let connection_made = protocol.getattr(&names().connection_made)?;
     this.call_soon(&connection_made, &[stream.object()])?;
-    // Reading begins only after connection_made: behind it in the queue.
-    stream.queue(this);
     if let Some(waiter) = origin.waiter {
         let wake = &imports().set_result_unless_cancelled;
         this.call_soon(wake, &[waiter, text::none_ref()])?;
     }
+    // Reading begins only after connection_made, and after whoever waits for the connection has run:
+    // behind both in the queue.
+    stream.queue(this);
     Ok(stream)
 }
 
