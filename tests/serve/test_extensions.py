@@ -103,6 +103,12 @@ class TestPathsend:
     def test_folder(self, server, tmp_path):
         assert server.get(f"/pathsend?path={tmp_path}").status == 500
 
+    def test_fifo(self, server, tmp_path):
+        """Nobody writes into it: opening it must not stop the server."""
+        os.mkfifo(tmp_path / "fifo")
+        assert server.get(f"/pathsend?path={tmp_path}/fifo").status == 500
+        assert server.get("/pathsend?path=/dev/zero").status == 500
+
     def test_file_shorter_than_the_length(self, wire, file):
         """It must not look like the whole file."""
         path = f"/pathsend?length=2000&path={quote(str(file))}"

@@ -2,7 +2,10 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 use crate::ffi::bytes::{Bytes, bytes_filled, zeroed};
 use crate::ffi::{Builtin, Object, Result, error, imports, raise, text};
@@ -17,7 +20,10 @@ pub(super) fn read_small(path: &Object) -> Result<Option<Bytes>> {
         return Err(raise(Builtin::Type, "the path of 'http.response.pathsend' must be a str"));
     }
     let name = text::to_file_name(&path)?;
-    let opened = File::open(Path::new(&name)).and_then(|file| Ok((file.metadata()?, file)));
+    // A FIFO would wait for its other end, and the loop with it.
+    let wait_for_nobody = OFlags::NONBLOCK.bits() as i32;
+    let opened = File::options().read(true).custom_flags(wait_for_nobody).open(Path::new(&name));
+    let opened = opened.and_then(|file| Ok((file.metadata()?, file)));
     let (metadata, mut file) = match opened {
         Ok(opened) => opened,
         Err(failure) => return Err(error::raise_os(failure.raw_os_error().unwrap_or(0))),
