@@ -57,6 +57,16 @@ class TestPathsend:
         assert response[b"content-length"] == b"1024"
         assert wire.get("/names").status == 200
 
+    @pytest.mark.parametrize("size", [0, 1024, 5_000_001])
+    def test_head_without_length(self, wire, tmp_path, size):
+        """A file has a size, which a GET would be told."""
+        path = tmp_path / "file"
+        with path.open("wb") as file:
+            file.truncate(size)
+        response = wire.request("HEAD", f"/pathsend?path={path}")
+        assert response[b"content-length"] == str(size).encode()
+        assert wire.get("/names").status == 200
+
     def test_http_1_0(self, wire, file):
         wire.send(f"GET /pathsend?path={quote(str(file))} HTTP/1.0\r\n\r\n".encode())
         assert wire.response().body == file.read_bytes()

@@ -334,12 +334,17 @@ impl ResponseWriter {
         if !carries_trailers && self.trailers.is_some() {
             self.trailers = Some(TrailersTo::Nobody);
         }
+        let length = match content {
+            Content::Length(length) => Some(length),
+            Content::Dropped if !status::has_no_content(self.status) => self.known_length,
+            _ => None,
+        };
+        if let (Some(length), None) = (length, self.said.content_length) {
+            out.extend_from_slice(b"content-length: ");
+            write_decimal(out, length);
+            out.extend_from_slice(b"\r\n");
+        }
         match content {
-            Content::Length(length) if self.said.content_length.is_none() => {
-                out.extend_from_slice(b"content-length: ");
-                write_decimal(out, length);
-                out.extend_from_slice(b"\r\n");
-            }
             Content::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
             Content::UntilClose => self.close(),
             Content::Length(_) | Content::Framed | Content::Dropped => {}

@@ -352,6 +352,7 @@ fn pathsend(this: &This, message: &Object) -> Result<Owned> {
         return Err(raise(Builtin::Value, "'http.response.pathsend' must have a 'path'"));
     };
     if let Some(content) = files::read_small(&path)? {
+        know_file(this, content.as_slice().len());
         send_body(this, Some(&content), false)?;
         return after_write(this);
     }
@@ -366,10 +367,16 @@ fn pathsend(this: &This, message: &Object) -> Result<Owned> {
     operation::of_coroutine(this.object(), coroutine)
 }
 
+/// The content is a file of that size, whatever becomes of it: a HEAD is told, too.
+fn know_file(this: &This, size: usize) {
+    this.response.writer.borrow_mut().know_length(size as u64);
+}
+
 /// `_begin_file(size)`: the head leaves; whether the file is to follow.
 pub(super) fn begin_file(this: &This, size: &Object) -> Result<Owned> {
     let size = text::to_u64(size)? as usize;
     let Some(connection) = this.connection.get() else { return Ok(text::boolean(false)) };
+    know_file(this, size);
     let out = take_head(this, Some(size))?;
     let framed = this.response.writer.borrow_mut().body(size, false);
     let framed = match framed {
