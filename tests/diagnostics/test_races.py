@@ -87,6 +87,51 @@ async def main():
 asyncio.run(main())
 """
 
+CACHE = """
+import asyncio
+
+class Cache:
+    def __init__(self):
+        self.known = {}
+
+    async def get(self, user):
+        if user.id not in self.known:  # <- read
+            self.known[user.id] = await load(user)  # <- write
+        return self.known[user.id]
+
+class User:
+    def __init__(self, number):
+        self.id = number
+
+async def load(user):
+    await asyncio.sleep(0)
+    return object()
+
+async def main():
+    cache, user = Cache(), User(7)
+    await asyncio.gather(cache.get(user), cache.get(user))
+
+asyncio.run(main())
+"""
+
+COUNTED = """
+import asyncio
+
+seen = {}
+
+async def size(key):
+    await asyncio.sleep(0)
+    return 1
+
+async def count(key):
+    seen[key] = seen.get(key, 0) + await size(key)  # <- both
+
+async def main():
+    await asyncio.gather(count("a"), count("a"))
+
+asyncio.run(main())
+"""
+
 
 @needs_monitoring
 @pytest.mark.parametrize(
@@ -96,8 +141,10 @@ asyncio.run(main())
         (ADDED_TO, "both", "both", "self.balance", "Account.credit"),
         (DOUBLE_INIT, "read", "write", "connection", "get"),
         (ITEM, "read", "write", "seen[key]", "count"),
+        (CACHE, "read", "write", "self.known[user.id]", "Cache.get"),
+        (COUNTED, "both", "both", "seen[key]", "count"),
     ],
-    ids=["lost update", "added to", "double init", "item"],
+    ids=["lost update", "added to", "double init", "item", "cache", "counted"],
 )
 @pytest.mark.parametrize("diag", ["1", "0"])
 def test_a_race_is_told(
@@ -194,6 +241,30 @@ async def main():
             await asyncio.sleep(0)
             service.state = "".join(["rea", "dy"])
     await asyncio.gather(again(), again())
+""",
+    "looked for again after the await": """
+known = {}
+async def get(key):
+    if key not in known:
+        value = await load()
+        if key not in known:
+            known[key] = value
+async def load():
+    await asyncio.sleep(0)
+    return object()
+
+async def main():
+    await asyncio.gather(get("a"), get("a"))
+""",
+    "of a list the members are looked at, not the items": """
+async def mark(items):
+    if 1 in items:
+        await asyncio.sleep(0)
+        items[1] = object()
+
+async def main():
+    items = [1, 2]
+    await asyncio.gather(mark(items), mark(items))
 """,
     "changed by the task itself": """
 class Account:

@@ -27,7 +27,7 @@ class Place(NamedTuple):
     kind: str
     #: The names that lead to the object: a variable, then attributes.
     path: tuple[str, ...]
-    #: The attribute, the global, or the key: ``("name", "k")`` or ``("constant", 3)``.
+    #: The attribute, the global, or the key: ``("path", ("user", "id"))`` or ``("constant", 3)``.
     last: object
 
     def __str__(self) -> str:
@@ -38,7 +38,7 @@ class Place(NamedTuple):
             return f"{owner}.{self.last}"
         assert isinstance(self.last, tuple)
         kind, key = self.last
-        return f"{owner}[{key if kind == 'name' else repr(key)}]"
+        return f"{owner}[{'.'.join(key) if kind == 'path' else repr(key)}]"
 
 
 class Accesses(NamedTuple):
@@ -50,6 +50,8 @@ class Accesses(NamedTuple):
     writes: dict[int, tuple[Place, int]]
     #: Those of the writes that rest on a read from before an await.
     candidates: frozenset[int]
+    #: Those of the reads that are one only if the object is a dictionary.
+    of_dictionaries: frozenset[int] = frozenset()
 
 
 #: Of functions that are of no interest.
@@ -64,6 +66,7 @@ def accesses(code: CodeType) -> Accesses:
     reads: dict[int, tuple[Place, int]] = {}
     writes: dict[int, tuple[Place, int]] = {}
     awaits: list[int] = []
+    of_dictionaries: set[int] = set()
     for instruction in dis.get_instructions(code):
         name = instruction.opname
         if name in ("SEND", "YIELD_VALUE"):
@@ -89,12 +92,18 @@ def accesses(code: CodeType) -> Accesses:
             continue
         into = writes if name.startswith("STORE") else reads
         into[instruction.offset] = (place, line)
+        if name in _OF_DICTIONARIES:
+            of_dictionaries.add(instruction.offset)
     if not code.co_flags & _ASYNCHRONOUS or not awaits:
         return Accesses({}, writes, frozenset())
-    return _paired(reads, writes, awaits)
+    found = _paired(reads, writes, awaits)
+    return found._replace(of_dictionaries=frozenset(of_dictionaries))
 
 
+#: ``k in d`` and ``d.get(k)``.
+_OF_DICTIONARIES = {"CONTAINS_OP", "CALL"}
 _ACCESSING = {"LOAD_ATTR", "STORE_ATTR", "BINARY_SUBSCR", "STORE_SUBSCR", "BINARY_OP"}
+_ACCESSING |= _OF_DICTIONARIES
 
 
 def _paired(
@@ -147,13 +156,23 @@ def _place(node: ast.AST) -> Place | None:
         path = _path(node.value)
         return Place("attribute", path, node.attr) if path else None
     if isinstance(node, ast.Subscript):
-        path = _path(node.value)
-        key = node.slice
-        if path and isinstance(key, ast.Name):
-            return Place("item", path, ("name", key.id))
-        if path and isinstance(key, ast.Constant):
-            return Place("item", path, ("constant", key.value))
+        return _item(node.value, node.slice)
+    if isinstance(node, ast.Compare) and len(node.ops) == 1:
+        if isinstance(node.ops[0], (ast.In, ast.NotIn)):
+            return _item(node.comparators[0], node.left)
+    elif isinstance(node, ast.Call) and node.args and not node.keywords:
+        function = node.func
+        if isinstance(function, ast.Attribute) and function.attr == "get":
+            return _item(function.value, node.args[0])
     return None
+
+
+def _item(of: ast.expr, key: ast.expr) -> Place | None:
+    path = _path(of)
+    if path and isinstance(key, ast.Constant):
+        return Place("item", path, ("constant", key.value))
+    names = _path(key)
+    return Place("item", path, ("path", names)) if path and names else None
 
 
 def _path(node: ast.expr) -> tuple[str, ...]:

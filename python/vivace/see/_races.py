@@ -138,7 +138,7 @@ if sys.version_info >= (3, 12):
         try:
             frame = sys._getframe(1)
             if read is not None:
-                _note_read(frame, *read)
+                _note_read(frame, *read, dictionary=offset in found.of_dictionaries)
             if write is not None:
                 _note_write(frame, *write, candidate=offset in found.candidates)
         except Exception:  # whatever the program's objects do: it must not be changed by a look
@@ -146,8 +146,10 @@ if sys.version_info >= (3, 12):
         return None
 
 
-def _note_read(frame: FrameType, place: Place, line: int) -> None:
+def _note_read(frame: FrameType, place: Place, line: int, *, dictionary: bool) -> None:
     owner, key = _owner(frame, place)
+    if dictionary and type(owner) is not dict:
+        return
     value = _UNKNOWN if owner is _UNKNOWN else _value(owner, place, key)
     if value is _UNKNOWN:
         return
@@ -193,20 +195,28 @@ def _owner(frame: FrameType, place: Place) -> tuple[Any, Any]:
     """The object that has the attribute, item or global, and its name or key."""
     if place.kind == "global":
         return frame.f_globals, place.last
-    owner = _variable(frame, place.path[0])
-    for name in place.path[1:]:
-        if owner is _UNKNOWN:
-            return _UNKNOWN, None
-        owner = _attribute(owner, name)
+    owner = _reached(frame, place.path)
+    if owner is _UNKNOWN:
+        return _UNKNOWN, None
     key: Any = place.last
     if place.kind == "item":
         assert isinstance(place.last, tuple)
         kind, key = place.last
-        if kind == "name":
-            key = _variable(frame, key)
+        if kind == "path":
+            key = _reached(frame, key)
         if type(owner) not in (dict, list) or not isinstance(key, _PRIMITIVE):
             return _UNKNOWN, None
     return owner, key
+
+
+def _reached(frame: FrameType, path: tuple[str, ...]) -> Any:
+    """What ``a.b.c`` is."""
+    value = _variable(frame, path[0])
+    for name in path[1:]:
+        if value is _UNKNOWN:
+            return _UNKNOWN
+        value = _attribute(value, name)
+    return value
 
 
 def _variable(frame: FrameType, name: str) -> Any:
