@@ -130,6 +130,36 @@ def test_unless_the_dear_detectors_are_asked(watch: Any) -> None:
     assert task["waits"]["line"] == done.line("waits")
 
 
+def test_whoever_was_cancelled_before_and_went_on_is_listed_with_his_canceller(watch: Any) -> None:
+    done = watch(
+        """
+        import asyncio
+
+        async def job():
+            try:
+                await asyncio.sleep(99)
+            except asyncio.CancelledError:
+                await asyncio.sleep(99)  # <- waits
+
+        async def stop(task):
+            task.cancel()  # <- cancelled
+
+        async def main():
+            task = asyncio.create_task(job(), name="job")
+            await asyncio.sleep(0)
+            await asyncio.create_task(stop(task), name="stopper")
+            await asyncio.sleep(0)
+
+        asyncio.run(main())
+        """,
+        diag="dev",
+    )
+    [task] = done.only("V230")["cancelled"]
+    assert (task["name"], task["waits"]["line"]) == ("job", done.line("waits"))
+    assert task["cancelled_by"]["name"] == "stopper"
+    assert task["cancelled_by"]["line"] == done.line("cancelled")
+
+
 def test_a_loop_in_a_thread_of_its_own_goes_on_to_the_end(watch: Any) -> None:
     done = watch(
         """

@@ -60,6 +60,11 @@ def cancelled_by_run(task: Any) -> None:
     waits = waiting(task)
     line = f"{describe(task)}, {waits}" if waits.site else describe(task)
     found = task_data(task) | ({"waits": waits.site.data()} if waits.site else {})
+    by = canceller(task)
+    if by is not None and by.thrown is not None:
+        # It was cancelled before that, and has gone on.
+        line += f", cancelled by {by}"
+        found["cancelled_by"] = by.data()
     _cancelled.setdefault(task.get_loop(), []).append((line, found))
 
 

@@ -173,10 +173,19 @@ impl Provenance {
 impl Instance<Task> {
     /// Somebody asks to cancel the task: keeps who, and where.
     pub(super) fn note_cancellation(&self) {
-        // Of several requests that are open at once the first one counts.
-        if !see::is_on() || (self.cancel_requests.get() > 1 && self.provenance.is_cancelled()) {
+        if !see::is_on() {
             return;
         }
+        // Of several requests that are open at once the first one counts.
+        if self.cancel_requests.get() <= 1 || !self.provenance.is_cancelled() {
+            self.keep_canceller();
+        }
+        if see::is_dev() {
+            see::lost::cancelled(self);
+        }
+    }
+
+    fn keep_canceller(&self) {
         let by = self.current_task().map(|task| task.remembered());
         let cancellation = Cancellation {
             by: by.and_then(Result::ok),
@@ -189,9 +198,6 @@ impl Instance<Task> {
             Err(_) => None,
         };
         drop(before);
-        if see::is_dev() {
-            see::lost::cancelled(self);
-        }
     }
 
     /// The task that its loop runs now, if this thread runs the loop.
