@@ -43,6 +43,11 @@ def test_a_setting_that_is_not_understood_is_named(watch: Any) -> None:
     assert len(done.of("V201")) == 4
 
 
+def test_so_are_those_that_are_only_asked_for_later(watch: Any) -> None:
+    done = watch(REPORT, VIVACE_DIAG_DEADLOCK="soon")
+    assert 'vivace: VIVACE_DIAG_DEADLOCK="soon" is not understood; it takes seconds' in done.stderr
+
+
 def test_a_wrong_code_is_an_error(watch: Any) -> None:
     done = watch("from vivace.see._findings import report\nreport('V999')\n", status=1)
     assert 'ValueError: no such code: "V999"' in done.stderr

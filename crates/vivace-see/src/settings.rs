@@ -7,6 +7,7 @@
 //! | `VIVACE_DIAG_OUTPUT` | the path of a file that findings are appended to | standard error |
 //! | `VIVACE_DIAG_BLOCKED` | seconds after which a loop counts as blocked | 0.1; 0.05 with `dev` |
 //! | `VIVACE_DIAG_REQUEST` | seconds after which a request counts as slow; `0`: none does | 1 |
+//! | `VIVACE_DIAG_DEADLOCK` | seconds that a task has waited that is looked at for deadlocks | 5 |
 //! | `VIVACE_DIAG_DIR` | the folder of the files that `vivace top` reads | see `docs/see.md` |
 //! | `VIVACE_CONTROL` | `1`: `vivace top` may cancel tasks | `0` |
 
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const SLOW_REQUEST: Duration = Duration::from_secs(1);
+const DEADLOCK: Duration = Duration::from_secs(5);
 
 /// How much is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +50,8 @@ pub struct Settings {
     pub blocked: Duration,
     /// From when on a request counts as slow, if any does.
     pub slow_request: Option<Duration>,
+    /// How long a task has waited that may be in a deadlock.
+    pub deadlock: Duration,
     /// The folder of the files that other processes read.
     pub folder: Option<PathBuf>,
     /// Whether others may cancel tasks.
@@ -107,12 +111,23 @@ impl Settings {
                 }
             },
         };
+        let deadlock = match value("VIVACE_DIAG_DEADLOCK") {
+            None => DEADLOCK,
+            Some(text) => match text.parse::<f64>() {
+                Ok(seconds) if (0.0..=1e6).contains(&seconds) => Duration::from_secs_f64(seconds),
+                _ => {
+                    mistaken("VIVACE_DIAG_DEADLOCK", &text, "seconds");
+                    DEADLOCK
+                }
+            },
+        };
         Self {
             level,
             format,
             output: value("VIVACE_DIAG_OUTPUT").map(PathBuf::from),
             blocked,
             slow_request,
+            deadlock,
             folder: value("VIVACE_DIAG_DIR").map(PathBuf::from),
             control: value("VIVACE_CONTROL").as_deref() == Some("1"),
             mistakes,
@@ -166,6 +181,14 @@ mod tests {
         assert_eq!(settings.slow_request, Some(Duration::from_millis(250)));
         let settings = read(&[("VIVACE_DIAG_REQUEST", "-1")]);
         assert_eq!((settings.slow_request, settings.mistakes.len()), (Some(SLOW_REQUEST), 1));
+    }
+
+    #[test]
+    fn how_long_deadlocked_tasks_have_waited_can_be_said() {
+        assert_eq!(read(&[]).deadlock, Duration::from_secs(5));
+        assert_eq!(read(&[("VIVACE_DIAG_DEADLOCK", "0")]).deadlock, Duration::ZERO);
+        let settings = read(&[("VIVACE_DIAG_DEADLOCK", "abc")]);
+        assert_eq!((settings.deadlock, settings.mistakes.len()), (DEADLOCK, 1));
     }
 
     #[test]

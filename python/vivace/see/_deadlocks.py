@@ -18,7 +18,6 @@ Nothing is ever raised into the program.
 
 from __future__ import annotations
 
-import os
 import time
 import weakref
 from collections.abc import Generator, Iterator
@@ -29,6 +28,7 @@ from vivace import _native
 
 from . import _acquisitions, _deadlock_reports, _graph, _idle, _many, _reach, _tasks, _waits
 from ._graph import Graph, Node
+from ._settings import settings
 
 #: A look takes no longer than this at a time, in seconds.
 SLICE = 0.001
@@ -38,15 +38,8 @@ SLICE = 0.001
 APART = 0.9
 
 
-def _patience() -> float:
-    """How long tasks have waited that are looked at, and how often, in seconds."""
-    try:
-        return max(0.0, float(os.environ.get("VIVACE_DIAG_DEADLOCK", "5")))
-    except ValueError:
-        return 5.0
-
-
-PATIENCE = _patience()
+#: How long tasks have waited that are looked at, and how often, in seconds.
+PATIENCE = settings().deadlock
 
 #: Of more tasks than these only some are looked at: see `_many`.
 MOST = 2_000

@@ -16,6 +16,8 @@ class Settings(NamedTuple):
     blocked: float
     #: Whether other processes of the same user may cancel tasks.
     control: bool
+    #: Seconds that a task has waited that is looked at for deadlocks.
+    deadlock: float
 
     @property
     def on(self) -> bool:

@@ -121,16 +121,17 @@ fn see_report(py: Python<'_>, finding: &str, event_loop: u32) -> PyResult<bool> 
     Ok(py.detach(|| report(&finding, event_loop)))
 }
 
-/// `see_settings()`: `(level, blocked, control)`; the level is 0 (off), 1 or 2 (`dev`).
+/// `see_settings()`: `(level, blocked, control, deadlock)`; the level is 0 (off), 1 or 2 (`dev`).
 #[pyfunction]
-fn see_settings() -> (u8, f64, bool) {
+fn see_settings() -> (u8, f64, bool, f64) {
     let settings = settings();
     let level = match settings.level {
         Level::Off => 0,
         Level::On => 1,
         Level::Dev => 2,
     };
-    (level, settings.blocked.as_secs_f64(), settings.control)
+    let deadlock = settings.deadlock.as_secs_f64();
+    (level, settings.blocked.as_secs_f64(), settings.control, deadlock)
 }
 
 /// `see_codes()`: a list of `(code, name, explanation)`.
