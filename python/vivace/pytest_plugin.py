@@ -5,7 +5,8 @@
 
 Tests run on vivace's loop, whoever makes it: `asyncio.run`, pytest-asyncio, anyio. What the
 diagnostics find while a test runs, fails it, with the report as the text. The marker
-``@pytest.mark.vivace_allow("V101")`` lets findings of these codes pass.
+``@pytest.mark.vivace_allow("V101")`` lets findings of these codes pass. With ``VIVACE_DIAG=0``
+nothing is looked at.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import pytest
 
 from vivace import _default_loop, _loop, _native
 from vivace.see import _authors, _races, _sites, _strict, _tasks, _waits
+from vivace.see._settings import settings
 from vivace.see._strict import BlockingCallError
 
 __all__ = ["FAILING", "BlockingCallError"]
@@ -64,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "vivace_allow(*codes): findings of these codes do not fail the test"
     )
     _default_loop.make_vivace_the_default()
-    if config.getoption("--vivace-races") and not _races.install():
+    if settings().on and config.getoption("--vivace-races") and not _races.install():
         raise pytest.UsageError(_races.UNAVAILABLE.replace("--races", "--vivace-races"))
     config.pluginmanager.register(_Watcher(config), _WATCHER)
 
@@ -81,6 +83,7 @@ class _Watcher:
     """Looks while tests run."""
 
     def __init__(self, config: pytest.Config) -> None:
+        self.on = settings().on
         self.strict = bool(config.getoption("--vivace-strict"))
         self.seed = _seed(config.getoption("--vivace-fuzz-schedule"))
         if self.seed is not None:
@@ -90,9 +93,10 @@ class _Watcher:
         self.unawaited: list[str] = []
         self.told: set[int] = set()
         self._undo: list[Callable[[], None]] = []
-        self._watch_the_end_of_loops()
-        self._watch_coroutines()
-        _native.see_heard()
+        if self.on:
+            self._watch_the_end_of_loops()
+            self._watch_coroutines()
+            _native.see_heard()
 
     def end(self) -> None:
         """Stops looking."""
@@ -118,18 +122,19 @@ class _Watcher:
         module: Any = warnings
         original = module._warn_unawaited_coroutine
 
-        def warn(coroutine: Any) -> None:
+        def note(coroutine: Any, by_collector: bool) -> None:
             code = coroutine.cr_code
             self.unawaited.append(
                 f"V201 NEVER AWAITED {coroutine.__qualname__}(), defined at "
                 f"{code.co_filename}:{code.co_firstlineno}"
             )
-            original(coroutine)
 
-        module._warn_unawaited_coroutine = warn
+        # No Python function: the warning is attributed to the frame below.
+        hook = _native.see_unawaited(original, note)
+        module._warn_unawaited_coroutine = hook
 
         def undo() -> None:
-            if module._warn_unawaited_coroutine is warn:
+            if module._warn_unawaited_coroutine is hook:
                 module._warn_unawaited_coroutine = original
 
         self._undo.append(undo)
@@ -145,9 +150,22 @@ class _Watcher:
                 f"pending: {wait.text} at {wait.file}:{wait.line}"
             )
 
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Refuses codes that there are none of, which would allow nothing.
+
+        Raises:
+            pytest.UsageError: there is no such code.
+        """
+        known = {code for code, _, _ in _native.see_codes()}
+        for item in items:
+            for code in _allowed(item) - known:
+                raise pytest.UsageError(f"{item.nodeid}: vivace_allow({code!r}): no such code")
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         """Looks while the test itself runs."""
+        if not self.on:
+            return (yield)
         before = {id(task) for task in _tasks.of_all_loops()}
         self.told.clear()
         self._begin()
@@ -164,6 +182,8 @@ class _Watcher:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
         """Looks while fixtures end: the loops of pytest-asyncio do so here."""
+        if not self.on:
+            return (yield)
         self._begin()
         result = yield
         self._check(item)
@@ -175,10 +195,7 @@ class _Watcher:
         _native.see_heard()
 
     def _check(self, item: pytest.Item) -> None:
-        allowed = {
-            code for mark in item.iter_markers("vivace_allow") for code in map(str, mark.args)
-        }
-        failing = FAILING - allowed
+        failing = FAILING - _allowed(item)
         found = [json.loads(line) for line in _native.see_heard()]
         texts = [_text(finding) for finding in found if finding["code"] in failing]
         reported = {finding["code"] for finding in found}
@@ -191,11 +208,16 @@ class _Watcher:
                 texts.append(f"(order of tasks: --vivace-fuzz-schedule={self.seed})")
             pytest.fail("\n".join(texts), pytrace=False)
 
-    def pytest_report_header(self) -> str | None:
-        """The seed, so that the order can be repeated."""
-        if self.seed is None:
-            return None
-        return f"vivace: repeat the order of tasks by --vivace-fuzz-schedule={self.seed}"
+    def pytest_report_header(self) -> list[str]:
+        """The seed, so that the order can be repeated; and whether nothing is looked at."""
+        lines = [] if self.on else ["vivace: nothing is looked at (VIVACE_DIAG=0)"]
+        if self.seed is not None:
+            lines.append(f"vivace: repeat the order of tasks by --vivace-fuzz-schedule={self.seed}")
+        return lines
+
+
+def _allowed(item: pytest.Item) -> set[str]:
+    return {str(code) for mark in item.iter_markers("vivace_allow") for code in mark.args}
 
 
 def _seed(given: str | None) -> int | None:

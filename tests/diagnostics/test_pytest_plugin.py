@@ -105,6 +105,51 @@ def test_a_coroutine_that_nobody_awaits_fails_the_test(check: Check) -> None:
     assert "send()" in text
 
 
+def test_the_warning_of_a_lost_coroutine_stays_at_its_line(check: Check) -> None:
+    source = """
+    async def send():
+        pass
+
+    @pytest.mark.vivace_allow("V201")
+    def test_forgets():
+        async def main():
+            send()  # <- lost
+        asyncio.run(main())
+    """
+    text = check(source, passed=1)
+    assert f"test_it.py:{line_of(source, 'lost')}: RuntimeWarning: coroutine 'send' was" in text
+
+
+def test_a_code_that_is_none_is_refused(check: Check) -> None:
+    source = """
+    @pytest.mark.vivace_allow("V999")
+    def test_passes():
+        pass
+    """
+    assert "ERROR: test_it.py::test_passes: vivace_allow('V999'): no such code" in check(source)
+
+
+def test_nothing_is_looked_at_when_off(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIVACE_DIAG", "0")
+    source = """
+    import os, time
+
+    async def worker():
+        await asyncio.Event().wait()
+
+    def test_does_everything_wrong():
+        async def main():
+            worker()
+            asyncio.create_task(worker())
+            await asyncio.sleep(0)
+            time.sleep(0.2)
+            os.stat("/")
+        asyncio.run(main())
+    """
+    text = check(source, "-v", "--vivace-strict", passed=1)
+    assert "vivace: nothing is looked at (VIVACE_DIAG=0)" in text
+
+
 def test_blocking_the_loop_fails_the_test(check: Check) -> None:
     source = """
     import time
