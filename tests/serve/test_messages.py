@@ -118,6 +118,22 @@ class TestSendAfterDisconnect:
         assert "Exception in ASGI application" not in server.output(before)
         assert "Traceback" not in server.output(before)
 
+    def test_in_a_task_group(self, server, wire):
+        """What a group makes of it is no failure either."""
+        name, before = unique(), len(server.output())
+        wire.send(get("/stream-in-a-group", name))
+        server.seen(name, 1)
+        wire.reset()
+        assert "ExceptionGroup" in server.seen(name).raised
+        server.get("/hello")
+        assert "Traceback" not in server.output(before)
+
+    def test_a_failure_that_follows_is_logged(self, server, wire):
+        wire.send(get("/stream-in-a-group", unique()).replace(b"?", b"?fail=1&"))
+        wire.some()
+        wire.reset()
+        server.printed("ValueError: raised after the disconnect")
+
     def test_a_send_that_waits(self, server):
         """The client stops reading, `send` waits, the client leaves."""
         name = unique()

@@ -103,13 +103,15 @@ class TestStreams:
     def test_out_of_a_thread(self, client):
         assert client.get("/stream-thread").text.splitlines() == [str(n) for n in range(50)]
 
-    def test_the_generator_is_closed_when_the_client_leaves(self, client):
-        """Otherwise its resources stay with it."""
+    def test_the_generator_is_closed_when_the_client_leaves(self, server, client):
+        """Otherwise its resources stay with it. That is no error, and nothing is logged."""
+        before = len(server.output())
         with client.stream("GET", "/endless?name=endless") as response:
             for line in response.iter_lines():
                 assert line == "data: x"
                 break
         within(lambda: told(client, "endless closed"), "the end of the generator")
+        assert "Traceback" not in server.output(before)
 
     def test_is_disconnected(self, server, client):
         with server.connect() as wire:

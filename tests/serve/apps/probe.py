@@ -319,6 +319,30 @@ async def stream_until_disconnect(scope, receive, send, record):
 
 
 @app.handler
+async def stream_in_a_group(scope, receive, send, record):
+    """Stream for ever in a task of a group, which makes a group of what `send` raises."""
+
+    async def stream():
+        while True:
+            await send(body(b"x" * 1000, True))
+            if len(record.notes) < 1:
+                record.note("streaming")
+            await asyncio.sleep(0.001)
+
+    await send(ok())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(stream())
+        if b"fail" in scope["query_string"]:
+            group.create_task(fail_when_told(receive))
+
+
+async def fail_when_told(receive):
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    raise ValueError("raised after the disconnect")
+
+
+@app.handler
 async def blind(scope, receive, send, record):
     """Block the loop while somebody has a pipe open, then send; note which `send` raises."""
     await send(ok())

@@ -144,18 +144,26 @@ impl<P: Party> Instance<P> {
         }
     }
 
-    /// Logs what the application has raised, unless that is its cancellation by the server, or an
-    /// `OSError` when the client has `gone`. Answers whether the server has cancelled it.
+    /// Logs what the application has raised, unless that is its cancellation by the server, or says
+    /// that the client has `gone`. Answers whether the server has cancelled it.
     pub(super) fn log_failure(&self, exception: &Object, gone: bool) -> Result<bool> {
         // A cancellation of the application's own is a failure like others.
         let cancelled = error::is_exception_of(exception, &imports().cancelled_error)
             && (self.ties().cancelled.get() || self.service()?.is_draining());
-        let gone = gone && error::is_exception_of(exception, Builtin::Os.object());
-        if !cancelled && !gone {
+        if !cancelled && !(gone && tells_of_disconnect(exception)?) {
             self.service()?.log_error("Exception in ASGI application\n", Some(exception))?;
         }
         Ok(cancelled)
     }
+}
+
+/// Whether it is no failure of an application whose client has gone.
+fn tells_of_disconnect(exception: &Object) -> Result<bool> {
+    if error::is_exception_of(exception, Builtin::Os.object()) {
+        return Ok(true);
+    }
+    let module = text::import("vivace.serve._disconnects")?;
+    module.getattr(&*text::interned("tells_of_disconnect")?)?.call(&[exception])?.is_true()
 }
 
 /// Calls the application for a new request, or lets the request wait for its turn.
