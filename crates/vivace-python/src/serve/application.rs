@@ -150,7 +150,8 @@ impl<P: Party> Instance<P> {
         // A cancellation of the application's own is a failure like others.
         let cancelled = error::is_exception_of(exception, &imports().cancelled_error)
             && (self.ties().cancelled.get() || self.service()?.is_draining());
-        if !cancelled && !(gone && tells_of_disconnect(exception)?) {
+        let fault = !cancelled && (!gone || !tells_of_disconnect(exception)?);
+        if fault {
             self.service()?.log_error("Exception in ASGI application\n", Some(exception))?;
         }
         Ok(cancelled)
