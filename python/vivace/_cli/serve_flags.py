@@ -458,7 +458,7 @@ FLAGS: tuple[Flag, ...] = (
         _LIMITS,
         "--limit-body-rate",
         Kind.SIZE,
-        "Bytes a second that a body must come with; 0: any.",
+        "Bytes a second that a body must come with, after the time for a head; 0: any.",
     ),
     _flag(_TLS, "--ssl-keyfile", Kind.TEXT, "Key.", metavar="FILE"),
     _flag(_TLS, "--ssl-certfile", Kind.TEXT, "Certificate; read again on SIGHUP.", metavar="FILE"),
