@@ -67,6 +67,20 @@ class TestUvicornsDefaults:
         monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
         assert config().settings().forwarded_allow_ips == ["127.0.0.1", "::1"]
 
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "uds", "fd", "reload_dirs", "reload_includes", "reload_excludes", "workers", "env_file",
+            "log_config", "log_level", "forwarded_allow_ips", "limit_concurrency", "headers",
+            "limit_max_requests", "timeout_graceful_shutdown", "ssl_keyfile", "ssl_certfile",
+            "ssl_keyfile_password", "ssl_ca_certs", "ssl_ciphers", "ssl_context_factory",
+            "use_colors", "app_dir", "h11_max_incomplete_event_size",
+        ],
+    )  # fmt: skip
+    def test_none_where_uvicorn_takes_it(self, name):
+        """It is uvicorn's own default, which programs hand on."""
+        config(**{name: None}).settings()
+
     def test_host_and_port_may_be_positional(self):
         made = Config(app, "0.0.0.0", 80, log_config=None)
         assert (made.host, made.port) == ("0.0.0.0", 80)

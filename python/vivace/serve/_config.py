@@ -104,7 +104,7 @@ class Config:
     forwarded_allow_ips: Sequence[str] | str | None = None
     server_header: bool = True
     date_header: bool = True
-    headers: Sequence[tuple[str, str]] = ()
+    headers: Sequence[tuple[str, str]] | None = ()
     cancel_on_disconnect: bool = False
     static: Sequence[tuple[str, str]] = ()
     metrics: str | None = None
@@ -167,7 +167,7 @@ class Config:
             sys.path.insert(0, self.app_dir)
         check(self)
         self.addresses: list[Address] = _addresses(self)
-        self.encoded_headers = default_headers(self.headers, server=self.server_header)
+        self.encoded_headers = default_headers(self.headers or (), server=self.server_header)
         self._check_access_log_format()
         self.configure_logging()
         if self.reload and isinstance(self.app, str):
