@@ -71,7 +71,7 @@ class TestUvicornsDefaults:
         "name",
         [
             "uds", "fd", "reload_dirs", "reload_includes", "reload_excludes", "workers", "env_file",
-            "log_config", "log_level", "forwarded_allow_ips", "limit_concurrency", "headers",
+            "log_level", "forwarded_allow_ips", "limit_concurrency", "headers",
             "limit_max_requests", "timeout_graceful_shutdown", "ssl_keyfile", "ssl_certfile",
             "ssl_keyfile_password", "ssl_ca_certs", "ssl_ciphers", "ssl_context_factory",
             "use_colors", "app_dir", "h11_max_incomplete_event_size",
