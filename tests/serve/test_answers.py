@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
 from email.utils import parsedate_to_datetime
 
 import pytest
@@ -271,6 +272,13 @@ class TestFailures:
         assert (response.status, response.body) == (500, b"Internal Server Error")
         server.printed("SystemExit: 5")
         assert server.get("/hello").status == 200
+
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in 3.12")
+    def test_system_exit_under_an_eager_task_factory(self, start_server):
+        server = start_server("apps.probe:app")
+        assert server.get("/eager-factory").body == b"set"
+        assert server.get("/exit-later").status == 500
+        assert server.get("/hello").body == b"hello"
 
     def test_a_cancellation_of_the_applications_own(self, server):
         """Nobody has cancelled the request: it has failed, and the log says where."""

@@ -184,6 +184,12 @@ async def exit_later(scope, receive, send, record):
 
 
 @app.handler
+async def eager_factory(scope, receive, send, record):
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+    await answer(send, b"set")
+
+
+@app.handler
 async def cancel_itself(scope, receive, send, record):
     """Wait for a task that somebody has cancelled."""
     task = asyncio.create_task(asyncio.sleep(SECONDS))

@@ -163,9 +163,9 @@ impl Loop {
         }
     }
 
-    /// Whether `create_task` makes other tasks than ours, or does so in another way.
+    /// Whether `create_task` makes other tasks than ours. asyncio's eager factory does not here.
     pub(crate) fn has_other_tasks(&self) -> bool {
-        self.tasks.factory.is_some() || task_class::is_replaced()
+        (self.tasks.factory.is_some() || task_class::is_replaced()) && !self.tasks.eager.get()
     }
 
     /// A handle that will be queued: see `handles` for what the collector knows of it.

@@ -145,7 +145,7 @@ fn create_future(this: &Instance<Loop>) -> Result<Owned> {
 
 fn create_task(this: &Instance<Loop>, args: &Args<'_>) -> Result<Owned> {
     this.check_open()?;
-    if this.has_other_tasks() && !this.tasks.eager.get() {
+    if this.has_other_tasks() {
         return create_task_by_asyncio(this, args);
     }
     // asyncio's own takes `eager_start` from 3.14 on; its tasks can start eagerly from 3.12 on.
