@@ -410,6 +410,41 @@ CLEAN = {
 }
 
 
+# Another process has most of the processor, while this one has let go of the GIL, and now and then
+# of the processor, as who waits for the GIL does.
+ALONE = """
+    import asyncio, hashlib, os, subprocess, sys, time, vivace
+
+    def works_and_waits():
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            time.sleep(0.001)
+            hashlib.pbkdf2_hmac("sha256", b"word", b"salt", 3000)
+
+    async def main():
+        # Of this thread alone.
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        os.nice(10)
+        try:
+            for _ in range(8):
+                works_and_waits()
+                await asyncio.sleep(0.03)
+        finally:
+            other.kill()
+            other.wait()
+        print(vivace.metrics_text())
+
+    asyncio.run(main())
+"""
+
+
+def test_who_is_alone_waits_for_no_gil(watch: Any) -> None:
+    done = watch(ALONE)
+    assert done.of("V110") == []
+    assert 'asyncio_eventloop_blocks_total{cause="gil"} 0\n' in done.stdout
+
+
 @pytest.mark.parametrize("name", CLEAN)
 def test_clean_programs(watch: Any, name: str) -> None:
     assert watch(program(CLEAN[name])).findings == []

@@ -117,6 +117,25 @@ def test_a_thread_that_keeps_the_loop_from_ending(watch: Any) -> None:
     assert thread["stack"][0]["function"] == "work"
 
 
+def test_a_loop_that_only_waits_for_its_thread_is_looked_at_in_time(watch: Any) -> None:
+    done = watch(
+        """
+        import asyncio, time
+        from vivace.see import _exit
+        _exit.LIMIT = 0.2
+
+        def work():
+            time.sleep(3)  # <- waits
+
+        async def main():
+            asyncio.get_running_loop().run_in_executor(None, work)
+
+        asyncio.run(main())
+        """
+    )
+    assert done.only("V230")["line"] == done.line("waits")
+
+
 def test_what_run_cancels_is_no_finding(watch: Any) -> None:
     assert watch(RUN).untimed == []
 

@@ -111,7 +111,11 @@ def watch(loop: Any) -> None:
         return
     now = time.monotonic()
     since = _ending.setdefault(loop, now)
-    if since < 0 or now - since < LIMIT:
+    if since < 0:
+        return
+    if now - since < LIMIT:
+        # A loop that only waits would be looked at when its thread has long ended.
+        _native.see_again(loop, since + LIMIT - now)
         return
     busy = jobs([thread for thread in tuple(executor._threads) if thread.is_alive()])
     if not busy:

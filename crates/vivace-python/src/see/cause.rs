@@ -12,7 +12,8 @@ pub(super) struct Spent {
     pub(super) passed: u64,
     /// How often it gave the processor away by itself.
     pub(super) switches: u64,
-    /// Another thread had the GIL whenever it was looked at; none if that cannot be told.
+    /// Another thread had the GIL whenever it was looked at; not if it was free or this thread's;
+    /// none if that cannot be told.
     pub(super) without_gil: Option<bool>,
 }
 

@@ -174,8 +174,10 @@ fn look_if_due(event_loop: &Instance<Loop>, soon: u64) -> Result<Option<u64>> {
         return Ok(Some(now.saturating_add(pause - passed)));
     }
     ticking.last.set(now);
-    ticking.soon.set(false);
-    ticking.wanted.set(0);
+    // What was asked for in the part of a round that is over holds to its end.
+    if !ticking.soon.replace(false) {
+        ticking.wanted.set(0);
+    }
     ticking.soon.set(call(event_loop, ticking)?);
     if !ticking.soon.get() {
         ticking.idle.set(ticking.idle.get() + 1);

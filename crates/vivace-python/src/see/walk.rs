@@ -185,15 +185,24 @@ pub(crate) fn threads(of: usize) -> Vec<Thread> {
     found
 }
 
-/// The address of the state of the thread that holds the GIL, where the interpreter tells.
-pub(crate) fn gil_holder(of: usize) -> Option<usize> {
+/// Who has the GIL.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gil {
+    Free,
+    /// The address of the state of the thread.
+    Held(usize),
+}
+
+/// Who has the GIL, where the interpreter tells.
+pub(crate) fn gil(of: usize) -> Option<Gil> {
     let layout = layout().as_ref().ok()?;
     let gil = layout.gil?;
     let interpreter = pointer(of + layout.thread.interpreter)?;
-    if int(interpreter + gil.locked)? != 1 {
-        return None;
+    match int(interpreter + gil.locked)? {
+        0 => Some(Gil::Free),
+        1 => pointer(interpreter + gil.holder).map(Gil::Held),
+        _ => None,
     }
-    pointer(interpreter + gil.holder)
 }
 
 /// The offsets, if they fit; else why not.

@@ -18,6 +18,7 @@ use vivace_sys::thread::processor_time;
 use super::blocked::{self, OtherThread, Sample};
 use super::cause::{self, Spent};
 use super::subject::{self, Subject};
+use super::walk::Gil;
 use super::{collector, live, report, settings, thread_names, walk};
 use crate::ffi::is_finalizing;
 
@@ -324,6 +325,10 @@ fn sample(
     } else if phase == Phase::WaitingForGil {
         why = Cause::Gil;
     }
+    if why == Cause::Gil && walk::threads(state).iter().all(|other| other.number == thread) {
+        // There is nobody to keep it.
+        why = if kernel.state == 'R' { Cause::Starved } else { Cause::Unknown };
+    }
     let others = match why {
         Cause::Gil => holder(state, thread).into_iter().collect(),
         Cause::Lock => other_threads(state, thread),
@@ -372,7 +377,8 @@ fn waits_for_itself(page: &Page, stack: Option<&[walk::Frame]>) -> bool {
 /// Whether another thread has the GIL, at several looks; none where the interpreter does not tell.
 fn is_without_gil(state: usize) -> Option<bool> {
     for _ in 0..3 {
-        if walk::gil_holder(state)? == state {
+        // One that is free is taken within microseconds by whoever waits for it.
+        if [Gil::Free, Gil::Held(state)].contains(&walk::gil(state)?) {
             return Some(false);
         }
         thread::sleep(Duration::from_micros(500));
@@ -386,8 +392,8 @@ fn holder(state: usize, own: u32) -> Option<OtherThread> {
         walk::threads(state).into_iter().filter(|other| other.number != own).collect();
     // It is let go of and taken again all the time.
     let told = (0..5).find_map(|_| {
-        let told = walk::gil_holder(state)?;
-        let found = threads.iter().find(|other| other.state == told);
+        let told = walk::gil(state)?;
+        let found = threads.iter().find(|other| Gil::Held(other.state) == told);
         if found.is_none() {
             thread::sleep(Duration::from_micros(500));
         }
