@@ -9,14 +9,19 @@
 //! something saves that. So the loop looks first if there was something already when it last
 //! wanted to wait, which it can tell by how short that wait was.
 //!
-//! How many turns depends on what the last looks found: 2 after one that found something, and
-//! twice as many after each that found nothing, up to 64. So a program that computes pays for
-//! few looks, and one that talks while another of its tasks spins is not held up by it.
+//! How many turns depends on what the last looks found. The second turn after one that found
+//! something looks, and each turn after that; once 32 looks in a row have found nothing, twice as
+//! many turns go by after each, up to 64. So a program that computes pays for few looks, and one
+//! that talks while another of its tasks spins is not held up by it. Programs, tests above all,
+//! give what they sent a few turns to arrive (`await asyncio.sleep(0)`), so the turn after one in
+//! which the loop itself has sent something, or begun to watch a descriptor, looks in any case.
 
 /// Turns between two looks at most.
 const TURNS: u32 = 64;
 /// Turns until the next look after one that found something.
 const TURNS_AFTER_EVENTS: u32 = 2;
+/// Looks in a row that find nothing before they become fewer.
+const LOOKS: u32 = 32;
 /// Time between two looks at most, in nanoseconds.
 const NANOSECONDS: u64 = 100_000;
 
@@ -38,6 +43,10 @@ pub struct PollBudget {
     /// Turns until the next look; 0 before the first one.
     interval: u32,
     hurried: bool,
+    /// Something may have come to be ready since the last look by what the loop itself did.
+    expected: bool,
+    /// Looks in a row that have found nothing.
+    in_vain: u32,
     /// The last wait had to wait.
     waits: bool,
     /// The counter at the last look.
@@ -55,6 +64,7 @@ impl PollBudget {
         self.turns += 1;
         // A hurry while looking is for the turn after it.
         std::mem::take(&mut self.hurried)
+            || self.expected
             || self.turns >= self.interval
             || ticks().wrapping_sub(self.last) >= self.allowed_ticks
     }
@@ -63,6 +73,12 @@ impl PollBudget {
     #[inline]
     pub fn hurry(&mut self) {
         self.hurried = true;
+    }
+
+    /// The loop has sent something, or has begun to watch a descriptor: the next look is not put off.
+    #[inline]
+    pub fn expect(&mut self) {
+        self.expected = true;
     }
 
     /// Whether a look is likely to find something where the loop has nothing else to do.
@@ -89,10 +105,16 @@ impl PollBudget {
     #[inline]
     pub fn looked(&mut self, ticks: u64, events: usize, clock: impl FnOnce() -> u64) {
         self.turns = 0;
-        self.interval = match events {
-            0 => (self.interval * 2).clamp(TURNS_AFTER_EVENTS, TURNS),
-            _ => TURNS_AFTER_EVENTS,
-        };
+        self.expected = false;
+        if events > 0 {
+            self.in_vain = 0;
+            self.interval = TURNS_AFTER_EVENTS;
+        } else if self.in_vain < LOOKS {
+            self.in_vain += 1;
+            self.interval = 1;
+        } else {
+            self.interval = (self.interval * 2).min(TURNS);
+        }
         self.last = ticks;
         if self.allowed_ticks == 0 {
             self.measure_rate(Reading { nanoseconds: clock(), ticks });
@@ -132,7 +154,7 @@ mod tests {
     fn measured() -> PollBudget {
         let mut budget = PollBudget::default();
         look(&mut budget, at(5));
-        for _ in 0..8 {
+        for _ in 0..LOOKS + TURNS.ilog2() {
             look(&mut budget, at(5 + NANOSECONDS));
         }
         budget
@@ -169,6 +191,19 @@ mod tests {
     }
 
     #[test]
+    fn looks_at_once_for_what_the_loop_has_sent() {
+        let mut budget = measured();
+        let now = at(5 + NANOSECONDS);
+        budget.expect();
+        assert!(budget.is_due(|| now.ticks));
+        budget.looked(now.ticks, 0, || now.nanoseconds);
+        assert!(!budget.is_due(|| now.ticks), "once only");
+        budget.expect();
+        budget.looked(now.ticks, 1, || now.nanoseconds);
+        assert!(!budget.is_due(|| now.ticks), "the loop has looked in between");
+    }
+
+    #[test]
     fn more_often_while_there_are_events() {
         let mut budget = measured();
         let now = at(5 + NANOSECONDS);
@@ -177,7 +212,7 @@ mod tests {
         };
         budget.looked(now.ticks, 3, || now.nanoseconds);
         assert_eq!(turns_until_due(&mut budget), 2);
-        for expected in [4, 8, 16, 32, 64, 64] {
+        for expected in std::iter::repeat_n(1, 32).chain([2, 4, 8, 16, 32, 64, 64]) {
             budget.looked(now.ticks, 0, || now.nanoseconds);
             assert_eq!(turns_until_due(&mut budget), expected);
         }

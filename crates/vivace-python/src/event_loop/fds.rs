@@ -121,6 +121,7 @@ impl Descriptors {
                 .map_err(|errno| error::raise_os(errno.raw_os_error()))?;
         }
         self.exchange(fd, watch);
+        this.expect_events();
         Ok(())
     }
 
@@ -131,6 +132,8 @@ impl Descriptors {
         }
         let old = self.table.borrow_mut().remove(fd);
         drop(old);
+        // It is about to be closed, which the other end may hear of.
+        this.expect_events();
     }
 
     /// Whether the watch of a descriptor belongs to this transport or listener.
@@ -309,6 +312,7 @@ fn add(this: &Instance<Loop>, args: &Args<'_>, side: Side, method: &str) -> Resu
     }
     let old = this.descriptors.table.borrow_mut().insert(fd, watch);
     drop(old);
+    this.expect_events();
     if let Some(replaced) = replaced {
         replaced.object().call_method(&names().cancel, &[])?;
     }

@@ -218,6 +218,11 @@ impl Loop {
         }
     }
 
+    /// A descriptor may have come to be ready by what the loop itself has done.
+    pub(crate) fn expect_events(&self) {
+        self.budget.borrow_mut().expect();
+    }
+
     /// Interrupts the wait.
     pub(crate) fn wake(&self) {
         if let Some(waiting) = self.waiting() {

@@ -121,6 +121,7 @@ impl Instance<Loop> {
 
     #[inline(never)]
     fn flush_unsent(&self) -> Result<()> {
+        self.expect_events();
         while !self.transports.unsent.borrow().is_empty() {
             let mut unsent = std::mem::take(&mut *self.transports.unsent.borrow_mut());
             let mut rest = unsent.drain(..);

@@ -232,6 +232,9 @@ fn emptied(stream: &Instance<Stream>) -> Result<()> {
 }
 
 fn shut(stream: &Instance<Stream>) -> Result<()> {
+    if let Some(event_loop) = stream.event_loop.get() {
+        event_loop.expect_events();
+    }
     match stream.socket.borrow().map_or(Ok(()), shut_write) {
         Ok(()) | Err(Errno::NOTCONN) => Ok(()),
         Err(errno) => Err(error::raise_os(errno.raw_os_error())),
