@@ -142,6 +142,16 @@ class TestWhatIsOpen:
             assert response.closes
         patient.wait()
 
+    def test_who_goes_on_asking_is_answered_once_more(self, patient):
+        """The next request may be on its way: it is told that it is the last, and not reset."""
+        with contextlib.ExitStack() as stack:
+            wires = [stack.enter_context(patient.connect()) for _ in range(10)]
+            assert all(wire.get("/hello").status == 200 for wire in wires)
+            patient.signal(signal.SIGTERM)
+            while wires:
+                wires = [wire for wire in wires if not wire.get("/hello").closes]
+        patient.wait()
+
     def test_a_pipelined_request_is_answered_or_not_begun(self, patient):
         """What the server took is finished; what it did not take can be sent again elsewhere."""
         first, second = unique(), unique()

@@ -65,6 +65,11 @@ impl Deadlines {
         self.at[late as usize].set(NEVER);
     }
 
+    /// When it is too late; never if it is not awaited.
+    pub(super) fn time_of(&self, late: Late) -> f64 {
+        self.at[late as usize].get()
+    }
+
     pub(super) fn is_set(&self, late: Late) -> bool {
         self.at[late as usize].get() != NEVER
     }

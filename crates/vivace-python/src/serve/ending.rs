@@ -29,6 +29,11 @@ const DRAIN_SECONDS: f64 = 30.0;
 /// A head that is on its way when the service ends has so many seconds to arrive.
 const LAST_HEADER_SECONDS: f64 = 0.5;
 
+/// Who has had a response within so many seconds when the service ends has so many more to send
+/// the next request.
+const BUSY_SECONDS: f64 = 1.0;
+const NEXT_REQUEST_SECONDS: f64 = 0.5;
+
 impl Instance<Connection> {
     /// Whether the connection ends with the response of this exchange.
     pub(super) fn closes_after(&self, exchange: &Instance<Exchange>) -> bool {
@@ -184,12 +189,24 @@ impl Instance<Connection> {
             Mode::Http if self.deadlines.is_set(Late::Header) => {
                 self.await_within(Late::Header, LAST_HEADER_SECONDS)
             }
-            Mode::Http => self.close(),
+            Mode::Http => self.drain_idle(),
             Mode::Draining => self.linger(),
             Mode::WebSocket => self.websocket_restart(),
             Mode::Http2 => self.http2_drain(),
             _ => Ok(()),
         }
+    }
+
+    /// Whoever has just got a response may be sending the next request, which closing would reset.
+    fn drain_idle(&self) -> Result<()> {
+        let Some(event_loop) = self.event_loop.get() else { return self.close() };
+        let now = event_loop.now()?;
+        let until = self.deadlines.time_of(Late::KeepAlive);
+        let idle_since = until - self.service()?.settings().timeouts.keep_alive;
+        if until.is_infinite() || now - idle_since > BUSY_SECONDS {
+            return self.close();
+        }
+        self.await_until(Late::KeepAlive, until.min(now + NEXT_REQUEST_SECONDS))
     }
 
     /// `100 Continue`: the application wants the body.
