@@ -126,6 +126,34 @@ async def beside():
     assert found["waited"] < 10.9
 
 
+def test_a_look_that_comes_too_early_is_not_the_last(watch: Any) -> None:
+    """Somebody else wants a look between the two that a circle needs."""
+    asleep = Setting("import asyncio\n", "\nasyncio.run(beside())\n")
+    source = (
+        CROSSED
+        + """
+from vivace import _native
+from vivace.see import _deadlocks, _tick
+
+asked = []
+
+def ask(loop):
+    if not asked and _deadlocks._loops[loop].seen:
+        asked.append(loop)
+        _native.see_again(loop, 0.3)
+
+async def beside():
+    _tick.watches.append(ask)
+    task = asyncio.ensure_future(main())
+    await asyncio.wait([task], timeout=10)
+    task.cancel()
+    assert asked
+"""
+    )
+    found = asleep.run(watch, source, VIVACE_DIAG_DEADLOCK="3").only("V301")
+    assert found["waited"] < 9.9
+
+
 TWICE = """
 class Account:
     def __init__(self):

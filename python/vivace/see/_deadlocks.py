@@ -91,14 +91,21 @@ def watch(loop: Any) -> None:
         return
     if looking.work is None:
         if now < looking.next:
+            _ask_for_second_look(loop, looking)
             return
         looking.work = _look(weakref.ref(loop), looking, now)
     _slice(looking)
     # A loop that sleeps would be looked at more and more seldom.
     if looking.work is not None:
         _native.see_again(loop, 1.0)
-    elif looking.seen.keys() - looking.reported:
-        _native.see_again(loop, max(APART, looking.next - time.monotonic()))
+    else:
+        _ask_for_second_look(loop, looking)
+
+
+def _ask_for_second_look(loop: Any, looking: _Looking) -> None:
+    """If there is something to be seen twice: in time, also if the last tick was a bit early."""
+    if looking.seen.keys() - looking.reported:
+        _native.see_again(loop, max(0.001, looking.next - time.monotonic()))
 
 
 def _slice(looking: _Looking) -> None:
