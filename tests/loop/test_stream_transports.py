@@ -765,6 +765,22 @@ def test_abort_drops_what_is_buffered(with_pair):
     with_pair(body)
 
 
+def test_abort_drops_nothing_that_the_kernel_would_have_taken(with_pair):
+    """What was written in this very turn has left, as far as the program can tell."""
+
+    async def body(pair):
+        pair.transport.write(b"last")
+        pair.transport.writelines([b" ", b"words"])
+        pair.transport.abort()
+        assert await pair.protocol.lost is None
+        received = b""
+        while data := await pair.loop.sock_recv(pair.peer, 100):
+            received += data
+        assert received == b"last words"
+
+    with_pair(body)
+
+
 def test_abort_after_close(with_pair):
     async def body(pair):
         pair.fill()

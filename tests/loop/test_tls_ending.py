@@ -55,6 +55,26 @@ def connect(peer, certificates, factory=Recorder, **options):
     )
 
 
+def test_abort_drops_nothing_that_the_kernel_would_have_taken(run, certificates):
+    seen = []
+
+    def act(sock):
+        seen.append(sock.recv(10))
+        with pytest.raises((ssl.SSLError, OSError)):
+            sock.recv(10)  # no goodbye
+
+    async def main():
+        with BlockingPeer(certificates, act) as peer:
+            transport, protocol = await connect(peer, certificates)
+            transport.write(b"last")
+            transport.abort()
+            assert await asyncio.wait_for(protocol.lost, SECONDS) is None
+        assert peer.error is None
+        assert seen == [b"last"]
+
+    run(main())
+
+
 def test_close_says_goodbye(run, certificates):
     """The peer sees a TLS end, not a torn connection."""
     seen = []

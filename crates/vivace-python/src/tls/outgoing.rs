@@ -76,7 +76,7 @@ impl Instance<TlsProtocol> {
     }
 
     /// Encrypts and sends what waits, if the state of the connection allows it.
-    fn encrypt_now(&self) -> Result<()> {
+    pub(super) fn encrypt_now(&self) -> Result<()> {
         let open = matches!(self.state.get(), State::Wrapped | State::Flushing);
         if open && !self.backlog.borrow().is_empty() { self.settle(self.encrypt()) } else { Ok(()) }
     }

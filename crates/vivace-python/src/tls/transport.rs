@@ -133,7 +133,12 @@ impl StreamTransport for Transport {
 
     fn force_close(this: &This, exception: Option<&Object>) -> Result<()> {
         this.closed.set(true);
-        this.protocol.get().map_or(Ok(()), |protocol| protocol.abort(exception))
+        let Some(protocol) = this.protocol.get() else { return Ok(()) };
+        if exception.is_none() {
+            // What was written in this turn is dropped only if the kernel does not take it.
+            protocol.encrypt_now()?;
+        }
+        protocol.abort(exception)
     }
 
     fn is_closing(this: &This) -> bool {

@@ -9,7 +9,7 @@ use super::address;
 use super::interface::{StreamTransport, fatal_error_given, with_interface};
 use super::socket::Socket;
 use super::stream::{Origin, Stream, make};
-use super::stream_write::{flush, tell_protocol, write, write_eof, write_lines};
+use super::stream_write::{flush, send_before_abort, tell_protocol, write, write_eof, write_lines};
 use crate::event_loop::Loop;
 use crate::event_loop::fds::Watch;
 use crate::ffi::bytes::Bytes;
@@ -81,6 +81,9 @@ impl StreamTransport for Stream {
     }
 
     fn force_close(this: &This, exception: Option<&Object>) -> Result<()> {
+        if exception.is_none() {
+            send_before_abort(this);
+        }
         this.force_close(exception)
     }
 

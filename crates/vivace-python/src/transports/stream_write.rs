@@ -155,6 +155,18 @@ pub(super) fn flush_turn(stream: &Instance<Stream>) -> Result<()> {
     if stream.outgoing.writable.get() { flush(stream) } else { Ok(()) }
 }
 
+/// `abort()` drops what the kernel has not taken; what was written in this turn was not offered to it
+/// yet.
+pub(super) fn send_before_abort(stream: &Instance<Stream>) {
+    if stream.outgoing.unsent.get()
+        && stream.outgoing.writable.get()
+        && stream.phase.lost.get() == 0
+    {
+        // If it fails, the connection ends as it does anyway.
+        let _ends = send_all(stream);
+    }
+}
+
 /// Sends what the kernel takes, then does what waited for it.
 pub(super) fn flush(stream: &Instance<Stream>) -> Result<()> {
     if stream.outgoing.queue.borrow().is_empty() || stream.phase.lost.get() > 0 {
