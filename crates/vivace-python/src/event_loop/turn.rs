@@ -190,7 +190,9 @@ fn dispatch_own(this: &Instance<Loop>, fd: i32) {
     let Some(waiting) = this.waiting() else { return };
     if this.descriptors.is_wake(fd) {
         waiting.wake.drain();
-    } else if !waiting.rang(fd) {
+    } else if waiting.rang(fd) {
+        tick::reckon_anew(this);
+    } else {
         waiting.poller.remove(fd);
     }
 }
@@ -240,7 +242,9 @@ fn wait(this: &Instance<Loop>) -> Result<Option<u64>> {
     this.budget.borrow_mut().waited(returned.wrapping_sub(begin));
     match outcome {
         Ok(()) => {
-            dispatch(this, &events);
+            if dispatch(this, &events) == 0 {
+                tick::reckon_anew(this);
+            }
         }
         Err(Errno::INTR) => thread::check_signals()?,
         Err(errno) => return Err(error::raise_os(errno.raw_os_error())),

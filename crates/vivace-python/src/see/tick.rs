@@ -132,6 +132,13 @@ pub(crate) fn before_waiting(event_loop: &Instance<Loop>) -> Result<Rest> {
     Ok(Rest { until, now: ticks() })
 }
 
+/// A wait has ended because it was time. If it was time to look, the next wait must see that by the
+/// clock: the counter's scale is measured, and may be off by more than the part that is left out.
+#[inline]
+pub(crate) fn reckon_anew(event_loop: &Instance<Loop>) {
+    event_loop.see.ticking.within.set(0);
+}
+
 /// It wants to be called again before the loop waits.
 pub(crate) fn is_unfinished(event_loop: &Instance<Loop>) -> bool {
     event_loop.see.ticking.soon.get()
