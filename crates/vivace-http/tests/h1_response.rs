@@ -205,8 +205,9 @@ fn the_length_that_is_known_is_sent_unless_the_program_gave_one() {
         (GET, &[][..], "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"),
         (GET, &[("Content-Length", "5")], "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
         (OLD_KEPT, &[], "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: keep-alive\r\n\r\n"),
-        // The program may have left the content out because it would not be sent.
-        (HEAD, &[], "HTTP/1.1 200 OK\r\n\r\n"),
+        // Whoever does not know what a GET would have been sent says nothing here.
+        (HEAD, &[], "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"),
+        (HEAD, &[("content-length", "7")], "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n"),
     ] {
         let mut response = Response::begin(request, 200, headers);
         response.writer.know_length(5);
