@@ -1,17 +1,19 @@
 //! `vivace_core::poll_budget` against its rules, with a counter that runs evenly and with one
 //! that does what it likes.
 //!
-//! What must hold: a loop that is busy looks at its descriptors 2 turns after a look that found
-//! something, after twice as many for each one that found nothing, at least every 64 and, as soon
-//! as the rate of the counter is known, no later and no earlier than every 100 µs; and whatever
-//! the counter does, the turns alone see to it.
+//! What must hold: a loop that is busy looks at its descriptors in the second turn after a look that
+//! found something and then in each turn; once 32 looks in a row have found nothing, after twice as
+//! many turns for each further one, at least every 64; in the next turn if it has sent something since
+//! the last look; and, as soon as the rate of the counter is known, no later and no earlier than every
+//! 100 µs. Whatever the counter does, the turns alone see to it.
 #![no_main]
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use vivace_core::poll_budget::{PollBudget, Reading};
+use vivace_core::poll_budget::PollBudget;
 
 const TURNS: u32 = 64;
+const LOOKS: u32 = 32;
 const NANOSECONDS: u64 = 100_000;
 
 #[derive(Arbitrary, Debug)]
@@ -22,6 +24,8 @@ enum Step {
     Look { events: bool },
     /// The look took as much as fits.
     Hurry,
+    /// The loop has sent something.
+    Expect,
     /// Time passes, in nanoseconds.
     Pass(u16),
     /// Time passes up to the limit, and so many nanoseconds more or less.
@@ -35,11 +39,13 @@ enum Run {
 }
 
 /// The rules, for a counter of `rate` ticks a nanosecond.
+#[derive(Default)]
 struct Model {
     turns: u32,
-    /// Looks since the last one that found something, or since the first; `None` before it.
-    quiet: Option<u32>,
+    /// Looks since the last one that found something, or since the beginning.
+    quiet: u32,
     hurried: bool,
+    expected: bool,
     last: u64,
     first: Option<u64>,
     knows_rate: bool,
@@ -48,18 +54,22 @@ struct Model {
 impl Model {
     fn is_due(&mut self, now: u64) -> bool {
         self.turns += 1;
+        let interval = match self.quiet {
+            0 => 2,
+            1..=LOOKS => 1,
+            quiet => 1 << (quiet - LOOKS).min(6),
+        };
         std::mem::take(&mut self.hurried)
-            || self.quiet.is_none_or(|quiet| self.turns >= 2 << quiet.min(5))
+            || self.expected
+            || self.turns >= interval
             || !self.knows_rate
             || now - self.last >= NANOSECONDS
     }
 
     fn looked(&mut self, now: u64, events: bool) {
         self.turns = 0;
-        self.quiet = Some(match self.quiet {
-            Some(quiet) if !events => quiet + 1,
-            _ => 0,
-        });
+        self.expected = false;
+        self.quiet = if events { 0 } else { self.quiet + 1 };
         self.last = now;
         match self.first {
             None => self.first = Some(now),
@@ -70,8 +80,7 @@ impl Model {
 
 fn even(rate: u64, start: u64, offset: u64, steps: &[Step]) {
     let mut budget = PollBudget::default();
-    let mut model =
-        Model { turns: 0, quiet: None, hurried: false, last: 0, first: None, knows_rate: false };
+    let mut model = Model::default();
     let mut now = start;
     let ticks = |now: u64| offset + now * rate;
     for step in steps {
@@ -87,6 +96,11 @@ fn even(rate: u64, start: u64, offset: u64, steps: &[Step]) {
                 model.hurried = true;
                 None
             }
+            Step::Expect => {
+                budget.expect();
+                model.expected = true;
+                None
+            }
             Step::Pass(nanoseconds) => {
                 now += u64::from(*nanoseconds);
                 None
@@ -97,7 +111,7 @@ fn even(rate: u64, start: u64, offset: u64, steps: &[Step]) {
             }
         };
         if let Some(events) = look {
-            budget.looked(Reading { nanoseconds: now, ticks: ticks(now) }, events.into());
+            budget.looked(ticks(now), events.into(), || now);
             model.looked(now, events);
         }
     }
@@ -108,7 +122,7 @@ fn wild(readings: &[(u64, u64, bool)]) {
     let mut without = 0;
     for &(nanoseconds, ticks, events) in readings {
         if budget.is_due(|| ticks) {
-            budget.looked(Reading { nanoseconds, ticks }, events.into());
+            budget.looked(ticks, events.into(), || nanoseconds);
             without = 0;
         } else {
             without += 1;
