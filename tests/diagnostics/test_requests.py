@@ -167,7 +167,9 @@ class Service:
 
     def findings(self, code: str = "V") -> list[dict[str, Any]]:
         """What was found until now."""
-        found = [json.loads(line) for line in self.text().splitlines()]
+        # The last line may be half written.
+        lines = self.text().rpartition("\n")[0].splitlines()
+        found = [json.loads(line) for line in lines]
         return [finding for finding in found if finding["code"].startswith(code)]
 
     def only(self, code: str, **data: str) -> dict[str, Any]:
