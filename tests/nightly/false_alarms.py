@@ -1,6 +1,6 @@
-"""Runs the test suites of anyio, Starlette and aiohttp on vivace, and looks at what is reported.
+"""Runs the test suites of other projects on vivace, and looks at what is reported.
 
-    .venv-3.13/bin/python tests/nightly/false_alarms.py                  all three
+    .venv-3.13/bin/python tests/nightly/false_alarms.py                  all of them
     .venv-3.13/bin/python tests/nightly/false_alarms.py anyio --keep     one; its folder stays
 
 The suites come with the source distributions on PyPI; pinned, so that the list below stays true.
@@ -43,6 +43,8 @@ class Suite:
     Attributes:
         requires: What the tests import, besides the package.
         chosen: Arguments for pytest.
+        files: Which of the files are run, by what follows `test_` in their names; all of them if
+            none is named.
         deliberate: Findings that the tests cause on purpose: the code, and the end of the path of
             the file it was found in, or a word of the title.
     """
@@ -50,6 +52,7 @@ class Suite:
     version: str
     requires: str
     chosen: tuple[str, ...]
+    files: str = ""
     deliberate: tuple[tuple[str, str], ...] = field(default=())
 
 
@@ -73,6 +76,15 @@ SUITES = {
         # Benchmarks take long, and the cases of Autobahn need a container.
         ("-o", "addopts=", "-k", "not benchmark", "--ignore", "tests/autobahn"),
     ),
+    # Much code that depends on which callback of a connection comes first.
+    "asyncssh": Suite(
+        "2.24.1",
+        "bcrypt fido2",
+        (),
+        files="agent auth channel connection_auth forward process stream",
+    ),
+    "aioquic": Suite("1.7.2", "", (), files="asyncio"),
+    "janus": Suite("2.0.0", "pytest-asyncio", ("-o", "addopts=")),
 }
 
 OUTCOME = re.compile(r"^(FAILED|ERROR) (\S+(?: \S+\])?)", re.MULTILINE)
@@ -112,8 +124,9 @@ class Place:
     def run(self, *runner: str, **environment: str) -> tuple[set[str], str]:
         """The tests that do not pass, and the closing line."""
         shown = ("-q", "-rfE", "--tb=no", "-p", "no:cacheprovider", "-W", "ignore::ResourceWarning")
+        files = [f"tests/test_{name}.py" for name in self.suite.files.split()] or ["tests"]
         done = subprocess.run(
-            [str(self.python), *runner, "-m", "pytest", "tests", *shown, *self.suite.chosen],
+            [str(self.python), *runner, "-m", "pytest", *files, *shown, *self.suite.chosen],
             cwd=self.tests,
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,
