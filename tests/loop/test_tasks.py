@@ -915,7 +915,7 @@ async def main():
     try:
         tasks[0].cancel()
     except RecursionError as error:
-        print(type(error).__name__, str(error).startswith("maximum recursion depth exceeded"))
+        print(type(error).__name__)
     print([task.done() for task in tasks], flush=True)
 
 asyncio.run(main())
@@ -930,5 +930,5 @@ def test_cancelling_tasks_that_await_each_other(how):
     )
     # asyncio.run() tries it again at its end.
     assert done.returncode == 1, done.stderr
-    assert done.stdout == "RecursionError True\n[False, False, False]\n"
+    assert done.stdout == "RecursionError\n[False, False, False]\n"
     assert "RecursionError" in done.stderr
